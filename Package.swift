@@ -1,0 +1,140 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+// The six floors, lowest first. A module imports only from floors below its own, or from a neighbour to its left;
+// Runtime and Engines share a floor and never import each other. `Scripts/check` proves it. ARCHITECTURE.md tells why.
+
+let floors: [Floor] = [
+    Floor("Base", [  // bytes, time, ids, typed errors, logger and metrics interfaces, cryptography
+        Module("Base"),
+        Module("Crypto", ["Base", "COpenSSL", "CShims"]),
+    ]),
+    Floor("Codecs", [  // bytes to values and back
+        Module("JSONCodec", ["Base"]),
+        Module("HTTPCodec", ["Base"]),
+        Module("WebSocketCodec", ["Base", "Crypto"]),
+        Module("STUN", ["Base", "Crypto"]),
+        Module("RTP", ["Base"]),
+        Module("Tokens", ["Base", "Crypto", "JSONCodec"]),
+        Module("Wire", ["Base", "JSONCodec"]),
+    ]),
+    Floor("Engines", [  // decisions: no I/O, no clock
+        Module("RelayEngine", ["Base", "Crypto", "STUN"]),
+        Module("MediaEngine", ["Base", "Crypto"]),
+        Module("RouterEngine", ["Base", "Wire"]),
+    ]),
+    Floor("Runtime", [  // event loops, sockets, TLS, files, HTTP, configuration, lifecycle
+        Module("Runtime", ["Base", "Crypto", "COpenSSL", "CShims"]),
+        Module("HTTP", ["Base", "Crypto", "HTTPCodec", "WebSocketCodec", "JSONCodec", "Runtime"]),
+        Module("ConfigurationFile", ["Base", "CYAML"]),
+        Module("SQLite", ["Base", "Runtime", "CSQLite"]),
+    ]),
+    Floor("Services", [  // what listens, stores and calls out; engines' actions become I/O here
+        Module("AdminService", ["Base", "HTTPCodec", "HTTP", "JSONCodec", "Runtime"]),
+        Module("UplinkService", ["Base", "Crypto", "Tokens", "Wire", "HTTPCodec", "HTTP", "JSONCodec", "Runtime"]),
+        Module("RelayService", ["Base", "Crypto", "STUN", "RelayEngine", "Runtime"]),
+        Module("MediaWorkerService", ["Base", "Runtime", "CShims"]),
+        Module(
+            "MediaService",
+            [
+                "Base", "Crypto", "JSONCodec", "HTTPCodec", "Tokens", "Wire", "MediaEngine", "Runtime", "HTTP", "SQLite",
+                "UplinkService", "MediaWorkerService",
+            ]),
+        Module(
+            "ConnectionService",
+            ["Base", "Crypto", "JSONCodec", "HTTPCodec", "Tokens", "Wire", "Runtime", "HTTP", "UplinkService"]),
+        Module(
+            "RouterService",
+            ["Base", "Crypto", "JSONCodec", "HTTPCodec", "Tokens", "Wire", "RouterEngine", "MediaEngine", "Runtime", "HTTP", "SQLite", "UplinkService"]),
+        Module(
+            "Client",
+            ["Base", "Crypto", "JSONCodec", "HTTPCodec", "WebSocketCodec", "STUN", "RTP", "Tokens", "Wire", "MediaEngine", "Runtime", "HTTP"]),
+        Module(
+            "Deployment",
+            ["Base", "Crypto", "Tokens", "ConfigurationFile", "Runtime", "HTTP", "RelayService", "MediaService", "MediaWorkerService", "ConnectionService", "RouterService", "UplinkService", "AdminService"]),
+    ]),
+    Floor("Apps", [  // configuration to services
+        Module.app("media-worker", ["CFFmpeg", "CWebP", "CSeccomp", "CShims"]),
+        Module.app("edge-node", ["Base", "Runtime", "Deployment"]),
+        Module.app("edge-central", ["Base", "Runtime", "Deployment"]),
+        Module.app(
+            "edgectl",
+            ["Base", "Crypto", "JSONCodec", "HTTPCodec", "STUN", "RTP", "Tokens", "Wire", "Runtime", "HTTP", "Client", "Deployment", "COpus"]),
+    ]),
+]
+
+let systemLibraries: [Target] = [
+    .systemLibrary(name: "COpenSSL", path: "Sources/System/COpenSSL", pkgConfig: "openssl", providers: [.apt(["libssl-dev"])]),
+    .systemLibrary(name: "CSQLite", path: "Sources/System/CSQLite", pkgConfig: "sqlite3", providers: [.apt(["libsqlite3-dev"])]),
+    .systemLibrary(name: "CYAML", path: "Sources/System/CYAML", pkgConfig: "yaml-0.1", providers: [.apt(["libyaml-dev"])]),
+    .systemLibrary(name: "CSeccomp", path: "Sources/System/CSeccomp", pkgConfig: "libseccomp", providers: [.apt(["libseccomp-dev"])]),
+    .systemLibrary(name: "CFFmpeg", path: "Sources/System/CFFmpeg", pkgConfig: "libavformat", providers: [.apt(["libavformat-dev", "libswscale-dev"])]),
+    .systemLibrary(name: "CWebP", path: "Sources/System/CWebP", pkgConfig: "libwebp", providers: [.apt(["libwebp-dev"])]),
+    .systemLibrary(name: "COpus", path: "Sources/System/COpus", pkgConfig: "opus", providers: [.apt(["libopus-dev"])]),
+]
+
+let swiftSettings: [SwiftSetting] = [
+    .swiftLanguageMode(.v6),
+    .enableUpcomingFeature("ExistentialAny"),
+    .enableUpcomingFeature("MemberImportVisibility"),
+    .enableUpcomingFeature("InternalImportsByDefault"),
+    .enableUpcomingFeature("NonisolatedNonsendingByDefault"),
+    .enableExperimentalFeature("Lifetimes"),
+    // The default is a conservative mode that leaves generic code unspecialised across modules.
+    .unsafeFlags(["-cross-module-optimization"], .when(configuration: .release)),
+]
+
+struct Module {
+    var name: String
+    var dependencies: [String]
+    var isApp = false
+
+    init(_ name: String, _ dependencies: [String] = []) {
+        self.name = name
+        self.dependencies = dependencies
+    }
+
+    static func app(_ name: String, _ dependencies: [String]) -> Module {
+        var module = Module(name, dependencies)
+        module.isApp = true
+        return module
+    }
+}
+
+struct Floor {
+    var name: String
+    var modules: [Module]
+
+    init(_ name: String, _ modules: [Module]) {
+        self.name = name
+        self.modules = modules
+    }
+
+    var targets: [Target] {
+        modules.map { module in
+            let dependencies = module.dependencies.map { Target.Dependency(stringLiteral: $0) }
+            let path = "Sources/\(name)/\(module.name)"
+            return module.isApp
+                ? .executableTarget(name: module.name, dependencies: dependencies, path: path, swiftSettings: swiftSettings)
+                : .target(name: module.name, dependencies: dependencies, path: path, swiftSettings: swiftSettings)
+        }
+    }
+}
+
+/// One test target per module, named `<Module>Tests`, which may import the module and all that the module imports.
+func tests(_ name: String, _ more: [String] = []) -> Target {
+    let module = floors.flatMap(\.modules).first { $0.name == name }!
+    let dependencies = ([name] + module.dependencies + more).map { Target.Dependency(stringLiteral: $0) }
+    return .testTarget(name: "\(name)Tests", dependencies: dependencies, path: "Tests/\(name)Tests", swiftSettings: swiftSettings)
+}
+
+let package = Package(
+    name: "skerry",
+    targets: systemLibraries
+        + [.target(name: "CShims", dependencies: ["COpenSSL"], path: "Sources/System/CShims")]
+        + floors.flatMap(\.targets)
+        + [
+            tests("Base"),
+            tests("Crypto"),
+        ]
+)

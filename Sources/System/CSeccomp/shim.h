@@ -1,0 +1,4 @@
+#pragma once
+#include <errno.h>
+#include <seccomp.h>
+#include <sys/prctl.h>
