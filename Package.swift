@@ -136,5 +136,6 @@ let package = Package(
         + [
             tests("Base"),
             tests("Crypto"),
+            tests("JSONCodec"),
         ]
 )
