@@ -1,3 +1,5 @@
 #pragma once
-#include <stdint.h>
-#include <stddef.h>
+// What Swift cannot import from C: macros, deprecated but needed functions, control messages, variadics, thread locals.
+#include "crypto.h"
+#include "linux.h"
+#include "tls.h"

@@ -1,0 +1,50 @@
+#pragma once
+#include <stdint.h>
+#include <sys/socket.h>
+#include <sys/types.h>
+
+/// The event loop that runs on this thread, or NULL.
+void *skerry_current_loop(void);
+void skerry_set_current_loop(void *loop);
+
+/// epoll, with the 64 bits of user data as one number.
+typedef struct skerry_event {
+    uint32_t events;
+    uint64_t data;
+} skerry_event;
+
+#define SKERRY_EPOLLIN 0x001u
+#define SKERRY_EPOLLOUT 0x004u
+#define SKERRY_EPOLLERR 0x008u
+#define SKERRY_EPOLLHUP 0x010u
+#define SKERRY_EPOLLRDHUP 0x2000u
+
+int skerry_epoll_create(void);
+int skerry_epoll_add(int epoll, int descriptor, uint32_t events, uint64_t data);
+int skerry_epoll_modify(int epoll, int descriptor, uint32_t events, uint64_t data);
+int skerry_epoll_remove(int epoll, int descriptor);
+/// timeout_ns < 0 waits without end. Returns the number of events, or -errno.
+int skerry_epoll_wait(int epoll, skerry_event *events, int capacity, int64_t timeout_ns);
+
+int skerry_eventfd(void);
+ssize_t skerry_sendfile(int socket, int file, int64_t offset, size_t count);
+/// A descriptor that reads SIGTERM and SIGINT; blocks them for the calling thread and those that it starts.
+int skerry_block_signals(void);
+int skerry_signalfd(void);
+
+int skerry_set_nonblocking(int descriptor);
+int skerry_open_directory(const char *path);
+void skerry_set_thread_name(const char *name);
+int skerry_cpu_count(void);
+
+/// One received datagram of a batch: filled by skerry_receive_batch.
+typedef struct skerry_datagram {
+    void *bytes;
+    uint32_t capacity;
+    uint32_t count;
+    struct sockaddr_storage address;
+    uint32_t truncated;
+} skerry_datagram;
+
+/// recvmmsg on a non-blocking socket. Returns the number received, or -errno.
+int skerry_receive_batch(int socket, skerry_datagram *datagrams, int capacity);

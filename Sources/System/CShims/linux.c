@@ -1,0 +1,112 @@
+#define _GNU_SOURCE
+#include "linux.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/sendfile.h>
+#include <sys/signalfd.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+static _Thread_local void *current_loop;
+void *skerry_current_loop(void) { return current_loop; }
+void skerry_set_current_loop(void *loop) { current_loop = loop; }
+
+int skerry_epoll_create(void) { return epoll_create1(EPOLL_CLOEXEC); }
+
+static int control(int epoll, int operation, int descriptor, uint32_t events, uint64_t data) {
+    struct epoll_event event = {.events = events, .data.u64 = data};
+    return epoll_ctl(epoll, operation, descriptor, &event) < 0 ? -errno : 0;
+}
+
+int skerry_epoll_add(int epoll, int descriptor, uint32_t events, uint64_t data) {
+    return control(epoll, EPOLL_CTL_ADD, descriptor, events, data);
+}
+int skerry_epoll_modify(int epoll, int descriptor, uint32_t events, uint64_t data) {
+    return control(epoll, EPOLL_CTL_MOD, descriptor, events, data);
+}
+int skerry_epoll_remove(int epoll, int descriptor) { return control(epoll, EPOLL_CTL_DEL, descriptor, 0, 0); }
+
+int skerry_epoll_wait(int epoll, skerry_event *events, int capacity, int64_t timeout_ns) {
+    struct epoll_event raw[256];
+    if (capacity > 256) capacity = 256;
+    struct timespec timeout = {.tv_sec = timeout_ns / 1000000000, .tv_nsec = timeout_ns % 1000000000};
+    int count = epoll_pwait2(epoll, raw, capacity, timeout_ns < 0 ? NULL : &timeout, NULL);
+    if (count < 0) return errno == EINTR ? 0 : -errno;
+    for (int i = 0; i < count; i++) {
+        events[i].events = raw[i].events;
+        events[i].data = raw[i].data.u64;
+    }
+    return count;
+}
+
+int skerry_eventfd(void) { return eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK); }
+
+ssize_t skerry_sendfile(int socket, int file, int64_t offset, size_t count) {
+    off_t at = offset;
+    ssize_t sent = sendfile(socket, file, &at, count);
+    return sent < 0 ? -errno : sent;
+}
+
+static void termination_signals(sigset_t *set) {
+    sigemptyset(set);
+    sigaddset(set, SIGTERM);
+    sigaddset(set, SIGINT);
+}
+
+int skerry_block_signals(void) {
+    sigset_t set;
+    termination_signals(&set);
+    signal(SIGPIPE, SIG_IGN);
+    return pthread_sigmask(SIG_BLOCK, &set, NULL);
+}
+
+int skerry_signalfd(void) {
+    sigset_t set;
+    termination_signals(&set);
+    return signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+}
+
+int skerry_set_nonblocking(int descriptor) {
+    int flags = fcntl(descriptor, F_GETFL);
+    if (flags < 0 || fcntl(descriptor, F_SETFL, flags | O_NONBLOCK) < 0) return -errno;
+    return 0;
+}
+
+int skerry_open_directory(const char *path) { return open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC); }
+
+void skerry_set_thread_name(const char *name) { pthread_setname_np(pthread_self(), name); }
+
+int skerry_cpu_count(void) {
+    cpu_set_t set;
+    if (sched_getaffinity(0, sizeof set, &set) < 0) return 1;
+    return CPU_COUNT(&set);
+}
+
+int skerry_receive_batch(int socket, skerry_datagram *datagrams, int capacity) {
+    struct mmsghdr headers[32];
+    struct iovec pieces[32];
+    if (capacity > 32) capacity = 32;
+    for (int i = 0; i < capacity; i++) {
+        pieces[i] = (struct iovec){.iov_base = datagrams[i].bytes, .iov_len = datagrams[i].capacity};
+        headers[i].msg_hdr = (struct msghdr){
+            .msg_name = &datagrams[i].address,
+            .msg_namelen = sizeof datagrams[i].address,
+            .msg_iov = &pieces[i],
+            .msg_iovlen = 1,
+        };
+    }
+    int count = recvmmsg(socket, headers, capacity, MSG_DONTWAIT, NULL);
+    if (count < 0) return -errno;
+    for (int i = 0; i < count; i++) {
+        datagrams[i].count = headers[i].msg_len;
+        datagrams[i].truncated = (headers[i].msg_hdr.msg_flags & MSG_TRUNC) != 0;
+    }
+    return count;
+}
