@@ -1,0 +1,38 @@
+extension ValueForm where Value == String {
+    static func text(_ placeholder: String) -> ValueForm {
+        ValueForm(placeholder: placeholder, allowed: "a text that is not empty") { $0.isEmpty ? nil : $0 }
+    }
+
+    static let path = text("PATH")
+
+    static func oneOf(_ values: [String]) -> ValueForm {
+        ValueForm(placeholder: values.joined(separator: "|"), allowed: "one of " + values.joined(separator: ", ")) {
+            values.contains($0) ? $0 : nil
+        }
+    }
+}
+
+extension ValueForm where Value == Int {
+    static func count(_ placeholder: String = "N", in range: ClosedRange<Int>) -> ValueForm {
+        ValueForm(placeholder: placeholder, allowed: "a whole number from \(range.lowerBound) to \(range.upperBound)") {
+            Int($0).flatMap { range.contains($0) ? $0 : nil }
+        }
+    }
+}
+
+extension ValueForm where Value == Duration {
+    /// `500ms`, `30s`, `5m`, `24h`, `30d`; a bare number is seconds.
+    static let duration = ValueForm(
+        placeholder: "DURATION", allowed: "a duration such as 500ms, 30s, 5m, 24h or 30d (a bare number is seconds)"
+    ) { text in
+        let units: [(suffix: String, milliseconds: Int64)] = [
+            ("ms", 1), ("s", 1000), ("m", 60_000), ("h", 3_600_000), ("d", 86_400_000), ("", 1000),
+        ]
+        for unit in units where text.hasSuffix(unit.suffix) {
+            guard let number = Int64(text.dropLast(unit.suffix.utf8.count)), number >= 0 else { continue }
+            let (value, overflow) = number.multipliedReportingOverflow(by: unit.milliseconds)
+            return overflow ? nil : .milliseconds(value)
+        }
+        return nil
+    }
+}
