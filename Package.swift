@@ -136,6 +136,7 @@ let package = Package(
         + [
             tests("Base"),
             tests("Crypto"),
+            tests("SQLite"),
             tests("JSONCodec"),
         ]
 )
