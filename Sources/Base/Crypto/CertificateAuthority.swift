@@ -138,7 +138,7 @@ final class Certificate: @unchecked Sendable {
 
 private func setCommonName(_ name: OpaquePointer?, _ text: String) {
     let bytes = Array(text.utf8)
-    let done = X509_NAME_add_entry_by_txt(name, "CN", 0x1000 | 4, bytes, Int32(bytes.count), -1, 0)  // MBSTRING_UTF8
+    let done = X509_NAME_add_entry_by_txt(name, "CN", 0x1000, bytes, Int32(bytes.count), -1, 0)  // MBSTRING_UTF8
     precondition(done == 1, "a common name has 1 to 64 characters")
 }
 
