@@ -138,5 +138,6 @@ let package = Package(
             tests("Crypto"),
             tests("SQLite"),
             tests("JSONCodec"),
+            tests("Tokens"),
         ]
 )
