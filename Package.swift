@@ -134,7 +134,11 @@ let package = Package(
         + [.target(name: "CShims", dependencies: ["COpenSSL"], path: "Sources/System/CShims")]
         + floors.flatMap(\.targets)
         + [
+            // Shared by the tests of codecs: one decoder fed in every way that a stream may arrive.
+            .target(name: "CodecTesting", path: "Tests/CodecTesting", swiftSettings: swiftSettings),
             tests("Base"),
+            tests("HTTPCodec", ["CodecTesting"]),
+            tests("WebSocketCodec", ["CodecTesting"]),
             tests("Crypto"),
             tests("SQLite"),
             tests("JSONCodec"),

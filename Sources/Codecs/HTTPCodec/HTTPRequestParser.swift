@@ -1,0 +1,115 @@
+/// The head of a request, and what it says about the message and the connection.
+public struct HTTPRequestHead: Equatable, Sendable {
+    public var request: HTTPRequest
+    public var body: HTTPBodyFraming
+    /// Whether the peer keeps the connection open behind this exchange (RFC 9112 section 9.3).
+    public var keepsAlive: Bool
+    /// Whether the peer waits for 100 before it sends the body (RFC 9110 section 10.1.1).
+    public var expectsContinue: Bool
+    /// A peer of HTTP/1.0 understands neither chunks nor interim answers.
+    public var isHTTP10: Bool
+}
+
+/// Parses the head of a request strictly to RFC 9112: what different parsers might read differently is refused.
+///
+/// One parser serves one head. Bytes stay with the caller, who shows all of them from the head's first on at each call.
+public struct HTTPRequestParser {
+    private var scanner: HeadScanner
+    private var skipsEmptyLine = false
+
+    public init(limits: HTTPHeadLimits = HTTPHeadLimits()) {
+        scanner = HeadScanner(limits: limits)
+    }
+
+    /// - Parameter bytes: everything from the head's first byte on.
+    /// - Returns: the head and its size in bytes, behind which the body begins; nil when more is needed.
+    public mutating func parse(
+        _ bytes: UnsafeRawBufferPointer
+    ) throws(HTTPParsingError) -> (head: HTTPRequestHead, byteCount: Int)? {
+        // One empty line before the request line is ignored (RFC 9112 section 2.2).
+        if !skipsEmptyLine {
+            guard let first = bytes.first else { return nil }
+            if first == UInt8(ascii: "\r") {
+                guard bytes.count >= 2 else { return nil }
+                guard bytes[1] == UInt8(ascii: "\n") else { throw .bareLineBreak }
+                skipsEmptyLine = true
+            }
+        }
+        let skipped = skipsEmptyLine ? 2 : 0
+        let rest = UnsafeRawBufferPointer(rebasing: bytes[skipped...])
+        guard let count = try scanner.scan(rest) else { return nil }
+        let head = try Self.parseHead(UnsafeRawBufferPointer(rebasing: rest[..<count]))
+        return (head, skipped + count)
+    }
+
+    private static func parseHead(_ bytes: UnsafeRawBufferPointer) throws(HTTPParsingError) -> HTTPRequestHead {
+        var lines = HeadLines(bytes)
+        let line = lines.next()
+        guard let space = line.firstIndex(of: 0x20), space > 0, line[..<space].allSatisfy(isTokenCharacter),
+            line.count >= space + 1 + 1 + 1 + 8
+        else { throw .malformedStartLine }
+        let targetEnd = line.count - 9
+        guard line[targetEnd] == 0x20 else { throw .malformedStartLine }
+        let minorVersion = try parseVersion(line, at: targetEnd + 1)
+        guard targetEnd > space, line[(space + 1)..<targetEnd].allSatisfy(isTargetCharacter) else {
+            throw .malformedTarget
+        }
+        var request = HTTPRequest(
+            method: text(line, 0..<space), target: text(line, (space + 1)..<targetEnd), fields: try lines.fields())
+
+        let isHTTP10 = minorVersion == 0
+        try checkHost(&request, isRequired: !isHTTP10)
+        let body = try HTTPBodyFraming.declared(by: request.fields, isHTTP10: isHTTP10) ?? .length(0)
+        let expectations = request.fields.values(of: "Expect")
+        guard expectations.allSatisfy({ equalsIgnoringCase($0, "100-continue") }) else {
+            throw .unsupportedExpectation
+        }
+        return HTTPRequestHead(
+            request: request, body: body,
+            keepsAlive: request.fields.keepsAlive(isHTTP10: isHTTP10),
+            expectsContinue: !expectations.isEmpty && !isHTTP10 && body != .length(0),
+            isHTTP10: isHTTP10)
+    }
+
+    /// The target's form, and the host, which the absolute form overrides (RFC 9112 section 3.2).
+    private static func checkHost(_ request: inout HTTPRequest, isRequired: Bool) throws(HTTPParsingError) {
+        let hosts = request.fields.values(of: "Host")
+        guard hosts.count == 1 || hosts.isEmpty && !isRequired else { throw .missingHost }
+        guard hosts.allSatisfy(isHost) else { throw .invalidHost }
+        if request.target.utf8.first == UInt8(ascii: "/") || request.target == "*" && request.method == "OPTIONS" {
+            return
+        }
+        guard let separator = request.target.firstRange(of: "://"),
+            case let scheme = request.target[..<separator.lowerBound].lowercased(), scheme == "http" || scheme == "https"
+        else { throw .malformedTarget }
+        let authority = String(request.target[separator.upperBound...].prefix { $0 != "/" && $0 != "?" })
+        guard !authority.isEmpty, isHost(authority) else { throw .malformedTarget }
+        request.fields["Host"] = authority
+    }
+}
+
+/// Visible ASCII without the fragment's sign, which never belongs into a request target.
+private func isTargetCharacter(_ byte: UInt8) -> Bool {
+    (0x21...0x7E).contains(byte) && byte != UInt8(ascii: "#")
+}
+
+/// `uri-host [":" port]`: no user information, no list, no path.
+private func isHost(_ text: String) -> Bool {
+    text.utf8.allSatisfy { byte in
+        switch byte {
+        case UInt8(ascii: "/"), UInt8(ascii: "?"), UInt8(ascii: "#"), UInt8(ascii: "@"), UInt8(ascii: ","),
+            UInt8(ascii: "\\"), UInt8(ascii: "\""), UInt8(ascii: "<"), UInt8(ascii: ">"), UInt8(ascii: "^"),
+            UInt8(ascii: "`"), UInt8(ascii: "{"), UInt8(ascii: "|"), UInt8(ascii: "}"):
+            false
+        default: (0x21...0x7E).contains(byte)
+        }
+    }
+}
+
+extension HTTPFields {
+    /// What `Connection` says about the connection's life, by the version's default.
+    func keepsAlive(isHTTP10: Bool) -> Bool {
+        if list("Connection", contains: "close") { return false }
+        return !isHTTP10 || list("Connection", contains: "keep-alive")
+    }
+}
