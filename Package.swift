@@ -141,6 +141,7 @@ let package = Package(
             tests("WebSocketCodec", ["CodecTesting"]),
             tests("Crypto"),
             tests("SQLite"),
+            tests("STUN"),
             tests("JSONCodec"),
             tests("Tokens"),
         ]

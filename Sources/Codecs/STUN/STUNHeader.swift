@@ -1,0 +1,28 @@
+/// Sizes and constants of RFC 8489 section 5.
+enum STUNHeader {
+    static let byteCount = 20
+    static let magicCookie: UInt32 = 0x2112_A442
+    static let attributeHeaderByteCount = 4
+    static let integrityByteCount = 20
+    static let fingerprintByteCount = 4
+
+    /// Attribute values are padded to a multiple of four bytes.
+    @inline(__always)
+    static func padded(_ count: Int) -> Int { (count + 3) & ~3 }
+}
+
+/// What a datagram on a STUN/TURN port is, told by its first byte (RFC 7983, RFC 8656 section 12).
+public enum DatagramKind: Equatable, Sendable {
+    case stun
+    case channelData
+    case other
+
+    @inlinable
+    public init(firstByte: UInt8) {
+        switch firstByte {
+        case 0...3: self = .stun
+        case 0x40...0x4F: self = .channelData
+        default: self = .other
+        }
+    }
+}

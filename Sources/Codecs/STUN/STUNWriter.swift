@@ -1,0 +1,109 @@
+public import Base
+import Crypto
+
+/// Writes a STUN message into a caller's buffer.
+///
+/// - Important: the buffer must hold the whole message (precondition) and outlive the writer. What a peer chooses and
+///   is echoed must have been bounded by the caller.
+public struct STUNWriter: ~Copyable {
+    private let buffer: UnsafeMutableRawBufferPointer
+    private let transactionID: TransactionID
+    /// Bytes written so far.
+    public private(set) var count = STUNHeader.byteCount
+
+    public init(into buffer: UnsafeMutableRawBufferPointer, type: STUNMessageType, transactionID: TransactionID) {
+        precondition(buffer.count >= STUNHeader.byteCount, "no room for a STUN header")
+        self.buffer = buffer
+        self.transactionID = transactionID
+        store(type.field, at: 0)
+        store(UInt16(0), at: 2)
+        store(STUNHeader.magicCookie, at: 4)
+        store(transactionID.high, at: 8)
+        store(transactionID.low, at: 12)
+    }
+
+    /// Writes an attribute's header and padding, and returns where its value goes.
+    private mutating func reserve(_ type: STUNAttributeType, count valueCount: Int) -> Int {
+        let offset = count + STUNHeader.attributeHeaderByteCount
+        let end = offset + STUNHeader.padded(valueCount)
+        precondition(end <= buffer.count && end <= STUNHeader.byteCount + 0xFFFC, "no room for an attribute")
+        store(type.rawValue, at: count)
+        store(UInt16(valueCount), at: count + 2)
+        for index in offset + valueCount..<end { buffer[index] = 0 }
+        count = end
+        return offset
+    }
+
+    public mutating func append(_ type: STUNAttributeType, bytes: some Collection<UInt8>) {
+        let offset = reserve(type, count: bytes.count)
+        UnsafeMutableRawBufferPointer(rebasing: buffer[offset..<offset + bytes.count]).copyBytes(from: bytes)
+    }
+
+    public mutating func append(_ type: STUNAttributeType, text: String) {
+        append(type, bytes: text.utf8)
+    }
+
+    public mutating func append(_ type: STUNAttributeType, number: UInt32) {
+        store(number, at: reserve(type, count: 4))
+    }
+
+    /// A value of one byte and three reserved ones: REQUESTED-TRANSPORT, REQUESTED-ADDRESS-FAMILY.
+    public mutating func append(_ type: STUNAttributeType, leadingByte: UInt8) {
+        append(type, number: UInt32(leadingByte) << 24)
+    }
+
+    public mutating func append(channelNumber: UInt16) {
+        append(.channelNumber, number: UInt32(channelNumber) << 16)
+    }
+
+    /// ERROR-CODE with an empty reason phrase: clients go by the number, and the answer stays small.
+    public mutating func append(error: STUNErrorCode) {
+        append(.errorCode, number: UInt32(error.rawValue / 100) << 8 | UInt32(error.rawValue % 100))
+    }
+
+    public mutating func append(unknownAttributes types: [STUNAttributeType]) {
+        var offset = reserve(.unknownAttributes, count: types.count * 2)
+        for type in types {
+            store(type.rawValue, at: offset)
+            offset += 2
+        }
+    }
+
+    public mutating func append(_ type: STUNAttributeType, xorAddress address: SocketAddress) {
+        let isV4 = address.ip.family == .v4
+        let offset = reserve(type, count: isV4 ? 8 : 20)
+        buffer[offset] = 0
+        buffer[offset + 1] = isV4 ? 1 : 2
+        store(address.port ^ UInt16(STUNHeader.magicCookie >> 16), at: offset + 2)
+        if isV4 {
+            store(UInt32(truncatingIfNeeded: address.ip.low) ^ STUNHeader.magicCookie, at: offset + 4)
+        } else {
+            store(address.ip.high ^ transactionID.addressMask, at: offset + 4)
+            store(address.ip.low ^ transactionID.low, at: offset + 12)
+        }
+    }
+
+    /// Sets the length, adds MESSAGE-INTEGRITY when a key is given, then FINGERPRINT when asked for.
+    ///
+    /// - Returns: the size of the message.
+    public consuming func finish(integrityKey: [UInt8]? = nil, fingerprint addsFingerprint: Bool = false) -> Int {
+        if let integrityKey {
+            setLength(count + STUNHeader.attributeHeaderByteCount + STUNHeader.integrityByteCount)
+            append(.messageIntegrity, bytes: HMAC.sha1(key: integrityKey, [UInt8](buffer[..<count])))
+        }
+        if addsFingerprint {
+            setLength(count + STUNHeader.attributeHeaderByteCount + STUNHeader.fingerprintByteCount)
+            append(.fingerprint, number: fingerprint(of: UnsafeRawBufferPointer(rebasing: buffer[..<count])))
+        }
+        setLength(count)
+        return count
+    }
+
+    private func setLength(_ total: Int) {
+        store(UInt16(total - STUNHeader.byteCount), at: 2)
+    }
+
+    private func store<Value: FixedWidthInteger & BitwiseCopyable>(_ value: Value, at offset: Int) {
+        buffer.storeBytes(of: value.bigEndian, toByteOffset: offset, as: Value.self)
+    }
+}
