@@ -20,7 +20,7 @@ let floors: [Floor] = [
     ]),
     Floor("Engines", [  // decisions: no I/O, no clock
         Module("RelayEngine", ["Base", "Crypto", "STUN"]),
-        Module("MediaEngine", ["Base", "Crypto"]),
+        Module("MediaEngine", ["Base", "Crypto", "Wire"]),
         Module("RouterEngine", ["Base", "Wire"]),
     ]),
     Floor("Runtime", [  // event loops, sockets, TLS, files, HTTP, configuration, lifecycle
@@ -142,6 +142,7 @@ let package = Package(
             tests("Crypto"),
             tests("SQLite"),
             tests("STUN"),
+            tests("MediaEngine"),
             tests("JSONCodec"),
             tests("Tokens"),
         ]
