@@ -153,10 +153,10 @@ public enum ServerFrame: Equatable, Sendable {
         public var code: FrameErrorCode
         /// For developers: what was wrong, what is allowed.
         public var message: String
-        public var retryAfterMilliseconds: Int64?
+        public var retryAfterMilliseconds: UInt32?
 
         public init(
-            reference: UUID?, code: FrameErrorCode, message: String, retryAfterMilliseconds: Int64? = nil
+            reference: UUID?, code: FrameErrorCode, message: String, retryAfterMilliseconds: UInt32? = nil
         ) {
             self.reference = reference
             self.code = code

@@ -29,9 +29,9 @@ public struct UplinkFailure: Equatable, Sendable {
     public var kind: EdgeError.Kind
     /// What was wrong, what is allowed. Never a secret.
     public var message: String
-    public var retryAfterMilliseconds: Int64?
+    public var retryAfterMilliseconds: UInt32?
 
-    public init(_ kind: EdgeError.Kind, _ message: String, retryAfterMilliseconds: Int64? = nil) {
+    public init(_ kind: EdgeError.Kind, _ message: String, retryAfterMilliseconds: UInt32? = nil) {
         self.kind = kind
         self.message = message
         self.retryAfterMilliseconds = retryAfterMilliseconds
