@@ -150,7 +150,4 @@ struct ProtobufReader: FieldReader {
         for bytes in try all(number, name, limit: limit) { found.append(try Message(from: ProtobufReader(bytes))) }
         return found
     }
-
-    /// For messages that are one of several, each under a number of its own.
-    var onlyFieldNumber: Int? { fields.last?.number }
 }

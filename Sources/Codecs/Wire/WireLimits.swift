@@ -2,8 +2,10 @@
 public enum WireLimits {
     /// Bytes of a message's or status's payload, and of a call frame's data.
     public static let maxPayloadBytes = 256 * 1024
-    /// Bytes of a text frame: a payload in base64, and the rest.
-    public static let maxTextFrameBytes = 384 * 1024
+    /// Bytes of a text frame from a client: a payload in base64, and the rest.
+    public static let maxClientTextFrameBytes = 384 * 1024
+    /// Bytes of a text frame from the server: what fits into a frame of the uplink, in base64.
+    public static let maxServerTextFrameBytes = 6 * 1024 * 1024
     /// Users in the audience of a status.
     public static let maxAudienceUsers = 4096
     /// Items in one `status.items`.
