@@ -145,5 +145,6 @@ let package = Package(
             tests("MediaEngine"),
             tests("JSONCodec"),
             tests("Tokens"),
+            tests("Wire"),
         ]
 )

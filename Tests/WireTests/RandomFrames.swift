@@ -8,10 +8,14 @@ struct RandomFrames {
     init(seed: UInt64) { generator = SeededGenerator(state: seed) }
 
     mutating func bool() -> Bool { Bool.random(using: &generator) }
-    mutating func number(_ range: ClosedRange<UInt64> = 0...UInt64.max) -> UInt64 { .random(in: range, using: &generator) }
+    mutating func number(_ range: ClosedRange<UInt64> = 0...UInt64.max) -> UInt64 {
+        .random(in: range, using: &generator)
+    }
     mutating func amount() -> Int64 { .random(in: 0...Int64.max, using: &generator) }
     mutating func uuid() -> UUID { UUID(high: number(), low: number()) }
-    mutating func bytes(_ count: Int) -> [UInt8] { (0..<count).map { _ in UInt8.random(in: 0...255, using: &generator) } }
+    mutating func bytes(_ count: Int) -> [UInt8] {
+        (0..<count).map { _ in UInt8.random(in: 0...255, using: &generator) }
+    }
     mutating func bytes() -> [UInt8] { bytes(Int.random(in: 0...300, using: &generator)) }
     mutating func time() -> WallTime { WallTime(milliseconds: .random(in: Int64.min...Int64.max, using: &generator)) }
     mutating func maybe<Value>(_ value: (inout Self) -> Value) -> Value? { bool() ? value(&self) : nil }
@@ -21,12 +25,14 @@ struct RandomFrames {
 
     mutating func name() -> String {
         let letters = Array("abcXYZ019._-")
-        return String((0..<Int.random(in: 1...64, using: &generator)).map { _ in letters.randomElement(using: &generator)! })
+        return String(
+            (0..<Int.random(in: 1...64, using: &generator)).map { _ in letters.randomElement(using: &generator)! })
     }
 
     mutating func text() -> String {
         let pieces = ["a", "é", "\"", "\\", "\n", "\u{0}", "漢", "😀", "/", " "]
-        return (0..<Int.random(in: 0...20, using: &generator)).map { _ in pieces.randomElement(using: &generator)! }.joined()
+        return (0..<Int.random(in: 0...20, using: &generator)).map { _ in pieces.randomElement(using: &generator)! }
+            .joined()
     }
 
     mutating func peer() -> PeerAddress {
@@ -58,7 +64,8 @@ struct RandomFrames {
         case 3:
             .statusPost(
                 .init(
-                    id: uuid(), audience: list { $0.name() }, media: maybe { $0.media() }, payload: maybe { $0.bytes() },
+                    id: uuid(), audience: list { $0.name() }, media: maybe { $0.media() },
+                    payload: maybe { $0.bytes() },
                     expiresInMilliseconds: maybe { Int64($0.number(0...86_400_000)) }))
         case 4: .statusList(.init(id: uuid(), user: maybe { $0.name() }))
         case 5: .statusDelete(.init(id: uuid(), status: uuid()))
@@ -94,7 +101,8 @@ struct RandomFrames {
         case 8:
             .call(
                 .init(
-                    call: uuid(), event: element(CallEvent.self), from: peer(), data: bytes(), reason: maybe { $0.text() }))
+                    call: uuid(), event: element(CallEvent.self), from: peer(), data: bytes(),
+                    reason: maybe { $0.text() }))
         default:
             .error(
                 .init(
@@ -108,7 +116,8 @@ struct RandomFrames {
         case 0:
             .hello(
                 .init(
-                    versions: list { UInt32($0.number(0...9)) }, features: list { $0.text() }, node: name(), region: name(),
+                    versions: list { UInt32($0.number(0...9)) }, features: list { $0.text() }, node: name(),
+                    region: name(),
                     siblingAddress: text(), turnURLs: list { $0.text() }, build: text()))
         case 1:
             .sessionOpen(
@@ -116,7 +125,8 @@ struct RandomFrames {
         case 2:
             .mediaRegister(
                 .init(
-                    token: maybe { $0.text() }, uploadCreatedAt: time(), media: media(), variant: text(), object: uuid(),
+                    token: maybe { $0.text() }, uploadCreatedAt: time(), media: media(), variant: text(),
+                    object: uuid(),
                     sizeBytes: amount(), storedBytes: amount(), mode: element(MediaMode.self),
                     retention: bool() ? .pinned : .seconds(amount()), manifestRoot: bytes(32), contentType: text(),
                     filename: maybe { $0.text() }, objectKey: maybe { $0.bytes(32) }))
@@ -131,7 +141,8 @@ struct RandomFrames {
                                 pathPrefix: text())),
                     media: media(), variant: text(), waitMilliseconds: UInt32(number(0...0xFFFF_FFFF))))
         case 4:
-            .mediaGrant(.init(token: text(), media: media(), users: list { $0.name() }, expiresInSeconds: maybe { _ in 60 }))
+            .mediaGrant(
+                .init(token: text(), media: media(), users: list { $0.name() }, expiresInSeconds: maybe { _ in 60 }))
         case 5: .mediaRelease(.init(token: text(), media: media()))
         default: .ping(sentNanoseconds: number())
         }

@@ -93,7 +93,9 @@ struct ProtobufReader: FieldReader {
     }
 
     private func text(_ bytes: ArraySlice<UInt8>, _ name: String) throws(WireError) -> String {
-        guard let text = String(validating: bytes, as: UTF8.self) else { throw .invalid(field: name, expected: "UTF-8") }
+        guard let text = String(validating: bytes, as: UTF8.self) else {
+            throw .invalid(field: name, expected: "UTF-8")
+        }
         return text
     }
 

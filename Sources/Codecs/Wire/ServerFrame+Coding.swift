@@ -2,7 +2,8 @@ import Base
 
 extension ServerFrame {
     private static let types = [
-        "welcome", "accepted", "deliver", "drained", "gap", "status.new", "status.gone", "status.items", "call", "error",
+        "welcome", "accepted", "deliver", "drained", "gap", "status.new", "status.gone", "status.items", "call",
+        "error",
     ]
 
     /// The frame as a JSON text (subprotocol `skerry.v1.json`).

@@ -194,7 +194,9 @@ extension FieldReader {
     /// A number of bytes or of time: never negative.
     func amount(_ number: Int, _ name: String, upTo limit: Int64 = .max) throws(WireError) -> Int64? {
         guard let value = try int64(number, name) else { return nil }
-        guard (0...limit).contains(value) else { throw .invalid(field: name, expected: "an integer from 0 to \(limit)") }
+        guard (0...limit).contains(value) else {
+            throw .invalid(field: name, expected: "an integer from 0 to \(limit)")
+        }
         return value
     }
 
