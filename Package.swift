@@ -146,5 +146,6 @@ let package = Package(
             tests("JSONCodec"),
             tests("Tokens"),
             tests("Wire"),
+            tests("ConfigurationFile"),
         ]
 )
