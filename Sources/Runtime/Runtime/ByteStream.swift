@@ -1,0 +1,328 @@
+public import Base
+import CShims
+import Glibc
+
+private let noSignal = Int32(MSG_NOSIGNAL)
+
+/// A stream connection, plain or under TLS, that lives on one event loop.
+///
+/// At most one task receives and one sends at a time (precondition). Receiving stops when nobody asks, sending returns when
+/// the kernel has taken the bytes: back-pressure reaches both ends. Deadlines are the caller's: `close` wakes whoever waits.
+///
+/// `@unchecked Sendable`: all state is used on `loop`'s thread alone; the entries check it.
+public final class ByteStream: DescriptorHandler, @unchecked Sendable {
+    public let loop: EventLoop
+    public let remoteAddress: SocketAddress
+    public let localAddress: SocketAddress
+
+    /// What has arrived and is not yet consumed.
+    public var inbound = ReceiveBuffer()
+    /// Bytes that `receive` asks of the kernel at once. Raise it while a large body passes.
+    public var receiveBytes = 16 * 1024
+
+    private var descriptor: Int32
+    private var registration: Registration?
+    private var hasReceivedEnd = false
+    private var failure: StreamError?
+    private var reader: UnsafeContinuation<Void, Never>?
+    private var writer: UnsafeContinuation<Void, Never>?
+    private var burst = 0
+    private var session: TLSSession?
+    /// Sealed records that the kernel has not taken yet.
+    private var sealedOutput: [UInt8] = []
+    private var sealedSent = 0
+
+    /// Takes over a connected, non-blocking stream socket. Called on the loop.
+    public init(adopting descriptor: Int32, on loop: EventLoop) throws(SystemError) {
+        loop.preconditionOnLoop()
+        self.loop = loop
+        self.descriptor = descriptor
+        let nowhere = SocketAddress(.anyV4, port: 0)
+        remoteAddress = SocketAddress(of: descriptor, getpeername) ?? nowhere
+        localAddress = SocketAddress(of: descriptor, getsockname) ?? nowhere
+        do {
+            registration = try loop.register(descriptor, [.readable, .writable, .edgeTriggered], self)
+        } catch {
+            Glibc.close(descriptor)
+            throw error
+        }
+    }
+
+    deinit { precondition(descriptor < 0, "a stream must be closed before it is dropped") }
+
+    /// The other side, as TLS proved it; nil on a plain connection.
+    public var tls: TLSPeer? { session?.peer }
+
+    public var isClosed: Bool { descriptor < 0 }
+
+    // MARK: Receiving
+
+    /// Waits until `inbound` has at least one more byte.
+    ///
+    /// - Returns: false at the end of the stream.
+    public func receive() async throws(StreamError) -> Bool {
+        loop.preconditionOnLoop()
+        await giveOthersTheirTurn()
+        while true {
+            if let failure { throw failure }
+            if let session {
+                let count = try session.read(into: &inbound)
+                flushSession()
+                if count > 0 { return true }
+                if session.isEnded || hasReceivedEnd { return false }
+                try await receiveSealed(session)
+                continue
+            }
+            if hasReceivedEnd { return false }
+            let count = inbound.append(capacity: receiveBytes) { recv(descriptor, $0.baseAddress, $0.count, 0) }
+            if count > 0 { return true }
+            if count == 0 {
+                hasReceivedEnd = true
+            } else {
+                try await waitUntilReadable()
+            }
+        }
+    }
+
+    /// One read of sealed bytes into the session; waits if there are none.
+    private func receiveSealed(_ session: TLSSession) async throws(StreamError) {
+        let count = withUnsafeTemporaryAllocation(byteCount: 16 * 1024 + 512, alignment: 16) { scratch in
+            let count = recv(descriptor, scratch.baseAddress, scratch.count, 0)
+            if count > 0 { session.feed(UnsafeRawBufferPointer(rebasing: scratch[..<count])) }
+            return count
+        }
+        if count == 0 { hasReceivedEnd = true }
+        if count < 0 { try await waitUntilReadable() }
+    }
+
+    private func waitUntilReadable() async throws(StreamError) {
+        try throwUnlessBlocked("recv")
+        precondition(reader == nil, "two tasks receive on one stream")
+        await withUnsafeContinuation { reader = $0 }
+        if let failure { throw failure }
+    }
+
+    /// A peer that always has bytes ready must not keep the loop from its other connections.
+    private func giveOthersTheirTurn() async {
+        burst += 1
+        if burst >= 16 {
+            burst = 0
+            await Task.yield()
+        }
+    }
+
+    // MARK: Sending
+
+    /// Returns when the kernel has taken all bytes.
+    public func send(_ bytes: [UInt8]) async throws(StreamError) {
+        loop.preconditionOnLoop()
+        if let failure { throw failure }
+        if let session {
+            var offset = 0
+            while offset < bytes.count {
+                offset += try session.write(bytes, from: offset)
+                try await flushSessionFully()
+            }
+            return
+        }
+        var offset = 0
+        while offset < bytes.count {
+            let count = bytes.withUnsafeBytes {
+                Glibc.send(descriptor, $0.baseAddress.map { $0 + offset }, bytes.count - offset, noSignal)
+            }
+            if count > 0 { offset += count } else { try await waitUntilWritable("send") }
+        }
+    }
+
+    /// Sends pieces as if they were one, with one system call where the kernel takes all. At most 16 pieces (precondition).
+    public func send(pieces: [[UInt8]]) async throws(StreamError) {
+        loop.preconditionOnLoop()
+        precondition(pieces.count <= 16)
+        if let failure { throw failure }
+        guard session == nil else { return try await send(Array(pieces.joined())) }
+        let total = pieces.reduce(0) { $0 + $1.count }
+        var sent = gather(pieces)
+        if sent < 0 {
+            try await waitUntilWritable("sendmsg")
+            sent = 0
+        }
+        guard sent < total else { return }
+        for piece in pieces {
+            if sent >= piece.count {
+                sent -= piece.count
+            } else {
+                try await send(sent == 0 ? piece : Array(piece[sent...]))
+                sent = 0
+            }
+        }
+    }
+
+    private func gather(_ pieces: [[UInt8]]) -> Int {
+        withUnsafeTemporaryAllocation(of: iovec.self, capacity: pieces.count) { vectors in
+            func fill(_ index: Int) -> Int {
+                guard index < pieces.count else {
+                    var message = msghdr()
+                    message.msg_iov = vectors.baseAddress
+                    message.msg_iovlen = pieces.count
+                    return sendmsg(descriptor, &message, noSignal)
+                }
+                return pieces[index].withUnsafeBytes { bytes in
+                    vectors[index] = iovec(
+                        iov_base: UnsafeMutableRawPointer(mutating: bytes.baseAddress), iov_len: bytes.count)
+                    return fill(index + 1)
+                }
+            }
+            return fill(0)
+        }
+    }
+
+    /// Sends a part of a file, by sendfile on a plain connection.
+    ///
+    /// - Throws: `StreamError.failed` also when the file ends before `count` bytes.
+    public func sendFile(_ file: Int32, offset: Int64, count: Int) async throws(StreamError) {
+        loop.preconditionOnLoop()
+        var offset = offset
+        var left = count
+        while left > 0 {
+            if let failure { throw failure }
+            if session != nil {
+                let piece = [UInt8](unsafeUninitializedCapacity: min(left, 64 * 1024)) { buffer, initialized in
+                    initialized = max(0, pread(file, buffer.baseAddress, buffer.count, Int(offset)))
+                }
+                if piece.isEmpty { throw .failed(SystemError("pread", EIO)) }
+                try await send(piece)
+                offset += Int64(piece.count)
+                left -= piece.count
+            } else {
+                let sent = skerry_sendfile(descriptor, file, offset, min(left, 1 << 20))
+                if sent > 0 {
+                    offset += Int64(sent)
+                    left -= sent
+                    await giveOthersTheirTurn()
+                } else if sent == 0 {
+                    throw .failed(SystemError("sendfile", EIO))
+                } else {
+                    errno = Int32(-sent)
+                    try await waitUntilWritable("sendfile")
+                }
+            }
+        }
+    }
+
+    private func waitUntilWritable(_ call: StaticString) async throws(StreamError) {
+        try throwUnlessBlocked(call)
+        precondition(writer == nil, "two tasks send on one stream")
+        await withUnsafeContinuation { writer = $0 }
+        if let failure { throw failure }
+    }
+
+    private func throwUnlessBlocked(_ call: StaticString) throws(StreamError) {
+        if let failure { throw failure }
+        switch errno {
+        case EAGAIN, EINTR: return
+        case EBADF, EFAULT: preconditionFailure("\(call): bad descriptor or address")
+        default:
+            let failure = StreamError.failed(SystemError("\(call)"))
+            self.failure = failure
+            throw failure
+        }
+    }
+
+    // MARK: TLS
+
+    /// Makes the handshake, as server or client after the context's role. What is in `inbound` is taken as its beginning.
+    ///
+    /// - Parameter serverName: for SNI and for the check of the server's name; a client's only.
+    public func startTLS(_ context: TLSContext, serverName: String? = nil) async throws(StreamError) {
+        loop.preconditionOnLoop()
+        precondition(session == nil)
+        let session = try TLSSession(context, serverName: serverName)
+        inbound.withBytes { session.feed($0) }
+        inbound.consume(inbound.count)
+        self.session = session
+        while true {
+            if let failure { throw failure }
+            let isDone: Bool
+            do {
+                isDone = try session.handshake()
+            } catch {
+                // The alert that tells the peer why.
+                try? await flushSessionFully()
+                throw error
+            }
+            try await flushSessionFully()
+            if isDone { return }
+            if hasReceivedEnd { throw .tls("the peer closed the connection during the handshake") }
+            try await receiveSealed(session)
+        }
+    }
+
+    /// Hands sealed output to the kernel as far as it takes it; the rest goes when the socket is writable.
+    private func flushSession() {
+        session?.takeOutput(&sealedOutput)
+        while sealedSent < sealedOutput.count {
+            let count = sealedOutput.withUnsafeBytes {
+                Glibc.send(
+                    descriptor, $0.baseAddress.map { $0 + sealedSent }, $0.count - sealedSent, noSignal)
+            }
+            if count <= 0 {
+                if errno != EAGAIN && errno != EINTR && failure == nil { failure = .failed(SystemError("send")) }
+                return
+            }
+            sealedSent += count
+        }
+        sealedOutput.removeAll(keepingCapacity: sealedOutput.count <= 32 * 1024)
+        sealedSent = 0
+    }
+
+    private func flushSessionFully() async throws(StreamError) {
+        flushSession()
+        while !sealedOutput.isEmpty {
+            if let failure { throw failure }
+            precondition(writer == nil, "two tasks send on one stream")
+            await withUnsafeContinuation { writer = $0 }
+            flushSession()
+        }
+        if let failure { throw failure }
+    }
+
+    // MARK: Ending
+
+    /// Tells the peer that nothing more will be sent; receiving goes on.
+    public func finish() async {
+        loop.preconditionOnLoop()
+        guard descriptor >= 0, failure == nil else { return }
+        if let session {
+            session.sendCloseNotify()
+            try? await flushSessionFully()
+        }
+        if descriptor >= 0 { shutdown(descriptor, Int32(SHUT_WR)) }
+    }
+
+    /// Ends the connection; a waiting reader or writer is woken with the error. Closing twice does nothing.
+    public func close(_ reason: StreamError = .closed) {
+        loop.preconditionOnLoop()
+        guard descriptor >= 0 else { return }
+        if failure == nil || reason == .timedOut { failure = reason }
+        if let registration { loop.deregister(registration) }
+        registration = nil
+        Glibc.close(descriptor)
+        descriptor = -1
+        wake(&reader)
+        wake(&writer)
+    }
+
+    public func descriptorIsReady(_ readiness: Readiness) {
+        if !readiness.isDisjoint(with: [.readable, .error, .hangUp]) { wake(&reader) }
+        if !readiness.isDisjoint(with: [.writable, .error, .hangUp]) {
+            if !sealedOutput.isEmpty && writer == nil { flushSession() }
+            wake(&writer)
+        }
+    }
+
+    private func wake(_ waiter: inout UnsafeContinuation<Void, Never>?) {
+        let woken = waiter
+        waiter = nil
+        woken?.resume()
+    }
+}
