@@ -140,6 +140,7 @@ let package = Package(
             tests("HTTPCodec", ["CodecTesting"]),
             tests("WebSocketCodec", ["CodecTesting"]),
             tests("Crypto"),
+            tests("Runtime"),
             tests("SQLite"),
             tests("STUN"),
             tests("MediaEngine"),
