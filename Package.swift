@@ -21,7 +21,7 @@ let floors: [Floor] = [
     Floor("Engines", [  // decisions: no I/O, no clock
         Module("RelayEngine", ["Base", "Crypto", "STUN"]),
         Module("MediaEngine", ["Base", "Crypto", "Wire"]),
-        Module("RouterEngine", ["Base", "Wire"]),
+        Module("RouterEngine", ["Base", "Crypto", "Wire"]),
     ]),
     Floor("Runtime", [  // event loops, sockets, TLS, files, HTTP, configuration, lifecycle
         Module("Runtime", ["Base", "Crypto", "COpenSSL", "CShims"]),
@@ -142,6 +142,7 @@ let package = Package(
             tests("Crypto"),
             tests("Runtime"),
             tests("SQLite"),
+            tests("RouterEngine"),
             tests("STUN"),
             tests("MediaEngine"),
             tests("JSONCodec"),

@@ -53,6 +53,7 @@ package final class DatabaseWriter: Sendable {
     }
 
     /// Runs a closure in a transaction and returns its result once that is on the disk.
+    @discardableResult
     package func write<Value: Sendable>(_ body: @escaping @Sendable (Database) throws -> Value) async throws -> Value {
         try await withCheckedThrowingContinuation { continuation in
             do {
