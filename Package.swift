@@ -17,6 +17,7 @@ let floors: [Floor] = [
         Module("RTP", ["Base"]),
         Module("Tokens", ["Base", "Crypto", "JSONCodec"]),
         Module("Wire", ["Base", "JSONCodec"]),
+        Module("WorkerProtocol", ["Base"]),
     ]),
     Floor("Engines", [  // decisions: no I/O, no clock
         Module("RelayEngine", ["Base", "Crypto", "STUN"]),
@@ -33,7 +34,7 @@ let floors: [Floor] = [
         Module("AdminService", ["Base", "HTTPCodec", "HTTP", "JSONCodec", "Runtime"]),
         Module("UplinkService", ["Base", "Crypto", "Tokens", "Wire", "HTTPCodec", "HTTP", "JSONCodec", "Runtime"]),
         Module("RelayService", ["Base", "Crypto", "STUN", "RelayEngine", "Runtime"]),
-        Module("MediaWorkerService", ["Base", "Runtime", "CShims"]),
+        Module("MediaWorkerService", ["Base", "WorkerProtocol", "Runtime", "CShims"]),
         Module(
             "MediaService",
             [
@@ -54,7 +55,7 @@ let floors: [Floor] = [
             ["Base", "Crypto", "Tokens", "ConfigurationFile", "Runtime", "HTTP", "RelayService", "MediaService", "MediaWorkerService", "ConnectionService", "RouterService", "UplinkService", "AdminService"]),
     ]),
     Floor("Apps", [  // configuration to services
-        Module.app("media-worker", ["CFFmpeg", "CWebP", "CSeccomp", "CShims"]),
+        Module.app("media-worker", ["Base", "WorkerProtocol", "CFFmpeg", "CWebP", "CSeccomp"]),
         Module.app("edge-node", ["Base", "Runtime", "Deployment"]),
         Module.app("edge-central", ["Base", "Runtime", "Deployment"]),
         Module.app(
@@ -149,5 +150,6 @@ let package = Package(
             tests("Tokens"),
             tests("Wire"),
             tests("ConfigurationFile"),
+            tests("WorkerProtocol"),
         ]
 )
