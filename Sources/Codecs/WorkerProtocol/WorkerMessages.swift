@@ -29,7 +29,7 @@ package struct WorkerJob: Equatable, Sendable {
         package var maxPixels: UInt64
         /// All bytes that may be read, repetitions counted.
         package var maxInputBytes: UInt64
-        /// Compressed frames that may be given to the decoder.
+        /// Compressed frames that may be looked through at one place of a video, in search of a key frame.
         package var maxFrames: UInt32
         package var maxOutputBytes: UInt32
         /// Address space beyond what the loaded program takes.
