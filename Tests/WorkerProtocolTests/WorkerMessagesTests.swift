@@ -13,7 +13,8 @@ import WorkerProtocol
     }
 
     @Test(arguments: [
-        WorkerMessage.read(offset: .max, count: 65_536), .image(width: 1, height: 16_383, bytes: [9]), .failed(.corrupt),
+        WorkerMessage.read(offset: .max, count: 65_536), .image(width: 1, height: 16_383, bytes: [9]),
+        .failed(.corrupt),
     ])
     func workerMessagesComeBack(_ message: WorkerMessage) throws {
         try comesBack(message)
@@ -38,13 +39,14 @@ import WorkerProtocol
         }
     }
 
-    @Test(arguments: [
-        [17, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0],  // reads nothing
-        [17, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 1],  // reads more than allowed
-        [18, 0, 0, 0, 0, 0, 0, 0, 1, 1],  // no width
-        [18, 0, 0, 64, 0, 0, 0, 0, 1, 1],  // wider than WebP can be
-        [19, 0], [19, 99], [1], [255],
-    ] as [[UInt8]])
+    @Test(
+        arguments: [
+            [17, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0],  // reads nothing
+            [17, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 1],  // reads more than allowed
+            [18, 0, 0, 0, 0, 0, 0, 0, 1, 1],  // no width
+            [18, 0, 0, 64, 0, 0, 0, 0, 1, 1],  // wider than WebP can be
+            [19, 0], [19, 99], [1], [255],
+        ] as [[UInt8]])
     func whatAWorkerMustNotSayIsRefused(_ content: [UInt8]) {
         let frame = [0, 0, 0, UInt8(content.count)] + content
         #expect(throws: WorkerProtocolError.self) { _ = try WorkerMessage.parse(frame.span.bytes, maxBodyBytes: 1000) }
@@ -53,13 +55,17 @@ import WorkerProtocol
     @Test func anotherVersionIsRefused() {
         var frame = EdgeMessage.job(Self.job).frame
         frame[5] = 2
-        #expect(throws: WorkerProtocolError.badValue) { _ = try EdgeMessage.parse(frame.span.bytes, maxBodyBytes: 1000) }
+        #expect(throws: WorkerProtocolError.badValue) {
+            _ = try EdgeMessage.parse(frame.span.bytes, maxBodyBytes: 1000)
+        }
     }
 
     @Test func anyBytesAreSurvived() {
         var generator = SystemRandomNumberGenerator()
         for _ in 0..<20_000 {
-            var bytes = (0..<Int.random(in: 0...70, using: &generator)).map { _ in UInt8.random(in: 0...255, using: &generator) }
+            var bytes = (0..<Int.random(in: 0...70, using: &generator)).map { _ in
+                UInt8.random(in: 0...255, using: &generator)
+            }
             if bytes.count > 4 { bytes.replaceSubrange(0..<4, with: [0, 0, 0, UInt8(bytes.count - 4)]) }
             _ = try? WorkerMessage.parse(bytes.span.bytes, maxBodyBytes: 1000)
             _ = try? EdgeMessage.parse(bytes.span.bytes, maxBodyBytes: 1000)

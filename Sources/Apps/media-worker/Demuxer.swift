@@ -84,7 +84,8 @@ final class Demuxer {
         guard let memory = av_malloc(bufferBytes) else { throw .limit }
         // The demuxer keeps the input alive as long as the context that points to it.
         let context = avio_alloc_context(
-            memory.assumingMemoryBound(to: UInt8.self), Int32(bufferBytes), 0, Unmanaged.passUnretained(input).toOpaque(),
+            memory.assumingMemoryBound(to: UInt8.self), Int32(bufferBytes), 0,
+            Unmanaged.passUnretained(input).toOpaque(),
             { opaque, buffer, count in
                 guard let opaque, let buffer else { return skerry_averror(EIO) }
                 let input = Unmanaged<InputChannel>.fromOpaque(opaque).takeUnretainedValue()
@@ -158,7 +159,8 @@ final class Demuxer {
         return found
     }
 
-    private static func close(_ format: UnsafeMutablePointer<AVFormatContext>, _ io: UnsafeMutablePointer<AVIOContext>) {
+    private static func close(_ format: UnsafeMutablePointer<AVFormatContext>, _ io: UnsafeMutablePointer<AVIOContext>)
+    {
         var format: UnsafeMutablePointer<AVFormatContext>? = format
         avformat_close_input(&format)
         free(io)

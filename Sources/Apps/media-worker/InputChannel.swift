@@ -56,7 +56,9 @@ final class InputChannel {
         var filled = 0
         let bytes = [UInt8](unsafeUninitializedCapacity: count) { buffer, initialized in
             let target = UnsafeMutableRawBufferPointer(buffer)
-            while filled < count, let read = read(into: UnsafeMutableRawBufferPointer(rebasing: target[filled...])), read > 0 {
+            while filled < count, let read = read(into: UnsafeMutableRawBufferPointer(rebasing: target[filled...])),
+                read > 0
+            {
                 filled += read
             }
             initialized = filled
@@ -95,7 +97,9 @@ final class InputChannel {
         guard UInt64(count) <= remainingBytes else { throw .limit }
         remainingBytes -= UInt64(count)
         try channel.send(.read(offset: UInt64(offset), count: UInt32(count)))
-        guard case .data(let bytes) = try channel.receive(maxBodyBytes: count), bytes.count == count else { throw .input }
+        guard case .data(let bytes) = try channel.receive(maxBodyBytes: count), bytes.count == count else {
+            throw .input
+        }
         return bytes
     }
 }

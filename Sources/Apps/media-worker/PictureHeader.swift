@@ -3,7 +3,9 @@ import WorkerProtocol
 /// The sides that a picture's own header declares, read before any decoder sees it.
 enum PictureHeader {
     /// - Returns: nil when the header is not there, or for a video.
-    static func size(of container: Container, in input: InputChannel) throws(WorkerFailure) -> (width: Int, height: Int)? {
+    static func size(of container: Container, in input: InputChannel) throws(WorkerFailure) -> (
+        width: Int, height: Int
+    )? {
         switch container {
         case .png: try png(input)
         case .jpeg: try jpeg(input)

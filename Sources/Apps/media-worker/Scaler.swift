@@ -61,7 +61,8 @@ enum Scaler {
         let rowBytes = 4 * frame.width
         bitmap.pixels.withUnsafeMutableBytes { pixels in
             for y in 0..<frame.height {
-                let row = UnsafeRawBufferPointer(start: data + y * Int(frame.pointer.pointee.linesize.0), count: rowBytes)
+                let row = UnsafeRawBufferPointer(
+                    start: data + y * Int(frame.pointer.pointee.linesize.0), count: rowBytes)
                 UnsafeMutableRawBufferPointer(rebasing: pixels[(y * rowBytes)...]).copyMemory(from: row)
             }
         }

@@ -40,10 +40,14 @@ enum Thumbnail {
             guard try demuxer.readPacket(into: packet), let frame = try decoder.decode(packet) else { throw .corrupt }
             return frame
         }
-        if try demuxer.seek(toFraction: videoFraction), let frame = try keyFrame(of: demuxer, decoder, packet, limits.maxFrames) {
+        if try demuxer.seek(toFraction: videoFraction),
+            let frame = try keyFrame(of: demuxer, decoder, packet, limits.maxFrames)
+        {
             return frame
         }
-        if try demuxer.seekToStart(), let frame = try keyFrame(of: demuxer, decoder, packet, limits.maxFrames) { return frame }
+        if try demuxer.seekToStart(), let frame = try keyFrame(of: demuxer, decoder, packet, limits.maxFrames) {
+            return frame
+        }
         throw .corrupt
     }
 
