@@ -145,6 +145,7 @@ let package = Package(
             tests("SQLite"),
             tests("RouterEngine"),
             tests("STUN"),
+            tests("RelayEngine"),
             tests("MediaEngine"),
             tests("JSONCodec"),
             tests("Tokens"),

@@ -42,7 +42,7 @@ public struct STUNAttributeType: RawRepresentable, Hashable, Sendable, BitwiseCo
 }
 
 /// The numbers of ERROR-CODE (RFC 8489 section 14.8, RFC 8656 section 19).
-public struct STUNErrorCode: RawRepresentable, Hashable, Sendable, BitwiseCopyable {
+public struct STUNErrorCode: RawRepresentable, Error, Hashable, Sendable, BitwiseCopyable {
     public let rawValue: UInt16
 
     public init(rawValue: UInt16) { self.rawValue = rawValue }

@@ -1,3 +1,5 @@
+import Base
+
 /// The class of a STUN message (RFC 8489 section 5).
 public enum STUNClass: UInt16, Sendable, BitwiseCopyable {
     case request = 0b00
@@ -30,6 +32,12 @@ public struct STUNMessageType: Hashable, Sendable, BitwiseCopyable {
     public init(_ method: STUNMethod, _ messageClass: STUNClass) {
         self.method = method
         self.messageClass = messageClass
+    }
+
+    /// Reads the type alone, for a decision before the message is parsed.
+    public init?(peeking bytes: RawSpan) {
+        guard bytes.byteCount >= 2 else { return nil }
+        self.init(field: bytes.bigEndian(at: 0, as: UInt16.self))
     }
 
     /// Returns nil when the two most significant bits are set: that is not STUN.

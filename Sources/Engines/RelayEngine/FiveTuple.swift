@@ -1,0 +1,34 @@
+public import Base
+
+/// What an allocation is known by: the client's transport address, the server's, and the transport between them
+/// (RFC 8656 section 3.2).
+public struct FiveTuple: Hashable, Sendable, BitwiseCopyable {
+    public enum Transport: UInt8, Sendable, BitwiseCopyable {
+        case udp
+    }
+
+    public let client: SocketAddress
+    public let server: SocketAddress
+    public let transport: Transport
+
+    @inlinable
+    public init(client: SocketAddress, server: SocketAddress, transport: Transport = .udp) {
+        self.client = client
+        self.server = server
+        self.transport = transport
+    }
+
+    /// Feeds the client's address alone: servers and transports are few, and equality tells them apart.
+    @inlinable
+    public func hash(into hasher: inout Hasher) {
+        hasher.combine(client.ip.high)
+        hasher.combine(client.ip.low)
+        hasher.combine(client.port)
+    }
+}
+
+/// An allocation's place in the engine's table, never reused: a late packet for a closed allocation finds nothing.
+public struct AllocationID: Hashable, Sendable, BitwiseCopyable {
+    public let index: UInt32
+    public let generation: UInt32
+}

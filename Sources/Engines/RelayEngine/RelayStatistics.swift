@@ -1,0 +1,52 @@
+public import STUN
+
+/// Why a datagram went nowhere.
+public enum RelayDropReason: Int, CaseIterable, Sendable {
+    case malformed
+    case rateLimited
+    case noAllocation
+    case noPermission
+    case noChannel
+    case peerRefused
+    case tooLarge
+
+    /// The value of the metric's label.
+    public var label: String {
+        switch self {
+        case .malformed: "malformed"
+        case .rateLimited: "rate_limited"
+        case .noAllocation: "no_allocation"
+        case .noPermission: "no_permission"
+        case .noChannel: "no_channel"
+        case .peerRefused: "peer_refused"
+        case .tooLarge: "too_large"
+        }
+    }
+}
+
+/// Plain counts of one event loop, which the service carries into the metrics now and then.
+public struct RelayStatistics: Sendable {
+    /// The error codes that the engine answers with, in the order of `errors`.
+    public static let errorCodes: [STUNErrorCode] = [
+        .badRequest, .unauthenticated, .forbidden, .unknownAttribute, .allocationMismatch, .staleNonce,
+        .addressFamilyNotSupported, .wrongCredentials, .unsupportedTransport, .peerAddressFamilyMismatch,
+        .allocationQuotaReached, .insufficientCapacity,
+    ]
+
+    public internal(set) var packetsToPeers: UInt64 = 0
+    public internal(set) var bytesToPeers: UInt64 = 0
+    public internal(set) var packetsToClients: UInt64 = 0
+    public internal(set) var bytesToClients: UInt64 = 0
+    public internal(set) var bindings: UInt64 = 0
+    public internal(set) var allocationsOpened: UInt64 = 0
+    public internal(set) var allocationsClosed: UInt64 = 0
+    /// By `RelayDropReason.rawValue`.
+    public internal(set) var drops = [UInt64](repeating: 0, count: RelayDropReason.allCases.count)
+    public internal(set) var errors = [UInt64](repeating: 0, count: errorCodes.count)
+
+    mutating func drop(_ reason: RelayDropReason) { drops[reason.rawValue] += 1 }
+
+    mutating func error(_ code: STUNErrorCode) {
+        if let index = Self.errorCodes.firstIndex(of: code) { errors[index] += 1 }
+    }
+}
