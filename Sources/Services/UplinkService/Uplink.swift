@@ -25,6 +25,10 @@ package protocol Uplink: AnyObject, Sendable {
     @discardableResult
     func send(_ notice: EdgeNotice) -> Bool
 
+    /// Keeps the link up during a shutdown until `release`: for services that still need it while they drain.
+    func hold()
+    func release()
+
     /// Calls the closure with every event from now on, one after the other, on the link's loop; it must not block. Observers are
     /// added when the process starts, and never leave.
     func observe(_ observer: @escaping @Sendable (UplinkEvent) -> Void)
