@@ -152,5 +152,6 @@ let package = Package(
             tests("Wire"),
             tests("ConfigurationFile"),
             tests("WorkerProtocol"),
+            tests("UplinkService"),
         ]
 )

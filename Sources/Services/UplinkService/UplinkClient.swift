@@ -302,7 +302,8 @@ package final class UplinkClient: Uplink, Service {
             logger.warning(
                 "skipped a frame of the central", metadata: ["kind": "\(head.kind)", "reason": "\(error)"])
             if head.group == .response {
-                finish(head.requestID, .failure(EdgeError(.corrupt, "the central's answer is malformed", side: .upstream)))
+                finish(
+                    head.requestID, .failure(EdgeError(.corrupt, "the central's answer is malformed", side: .upstream)))
             }
         }
     }

@@ -123,7 +123,8 @@ package final class UplinkServer: Sendable {
             return .refused(
                 UplinkFailure(
                     .forbidden,
-                    "the hello says \(hello.region)/\(hello.node), the certificate \(identity.region)/\(identity.name)"))
+                    "the hello says \(hello.region)/\(hello.node), the certificate \(identity.region)/\(identity.name)")
+            )
         }
         guard let version = UplinkProtocol.choose(hello.versions, accepted: acceptedVersions) else {
             let allowed = acceptedVersions.map { "\($0)" }.joined(separator: ", ")
@@ -133,7 +134,8 @@ package final class UplinkServer: Sendable {
         }
         let isFull = entries.withLock { $0.count >= configuration.maxLinks && $0[identity.name] == nil }
         guard !isFull else {
-            return .refused(UplinkFailure(.exhausted, "\(configuration.maxLinks) edges are connected; allowed: as many"))
+            return .refused(
+                UplinkFailure(.exhausted, "\(configuration.maxLinks) edges are connected; allowed: as many"))
         }
         return .accepted(version: version)
     }
