@@ -135,13 +135,14 @@ let package = Package(
         + [.target(name: "CShims", dependencies: ["COpenSSL"], path: "Sources/System/CShims")]
         + floors.flatMap(\.targets)
         + [
+            .target(name: "CAllocationCounter", path: "Tests/CAllocationCounter"),
             // Shared by the tests of codecs: one decoder fed in every way that a stream may arrive.
             .target(name: "CodecTesting", path: "Tests/CodecTesting", swiftSettings: swiftSettings),
             tests("Base"),
             tests("HTTPCodec", ["CodecTesting"]),
             tests("WebSocketCodec", ["CodecTesting"]),
             tests("Crypto"),
-            tests("Runtime"),
+            tests("Runtime", ["CAllocationCounter"]),
             tests("SQLite"),
             tests("RouterEngine"),
             tests("STUN"),

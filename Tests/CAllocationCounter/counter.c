@@ -1,0 +1,36 @@
+// Counts heap allocations by standing in front of the C library's allocator in the test executable. Not in sanitizer builds,
+// which bring their own.
+#include "CAllocationCounter.h"
+#include <stddef.h>
+
+static _Thread_local uint64_t count;
+
+uint64_t skerry_allocations_on_this_thread(void) { return count; }
+
+#if !__has_feature(address_sanitizer) && !__has_feature(thread_sanitizer)
+void *__libc_malloc(size_t);
+void *__libc_calloc(size_t, size_t);
+void *__libc_realloc(void *, size_t);
+void *__libc_memalign(size_t, size_t);
+
+void *malloc(size_t size) {
+    count++;
+    return __libc_malloc(size);
+}
+
+void *calloc(size_t number, size_t size) {
+    count++;
+    return __libc_calloc(number, size);
+}
+
+void *realloc(void *pointer, size_t size) {
+    count++;
+    return __libc_realloc(pointer, size);
+}
+
+int posix_memalign(void **pointer, size_t alignment, size_t size) {
+    count++;
+    *pointer = __libc_memalign(alignment, size);
+    return *pointer ? 0 : 12;
+}
+#endif
