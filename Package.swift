@@ -140,6 +140,7 @@ let package = Package(
             .target(name: "CodecTesting", path: "Tests/CodecTesting", swiftSettings: swiftSettings),
             tests("Base"),
             tests("HTTPCodec", ["CodecTesting"]),
+            tests("HTTP"),
             tests("WebSocketCodec", ["CodecTesting"]),
             tests("Crypto"),
             tests("Runtime", ["CAllocationCounter"]),

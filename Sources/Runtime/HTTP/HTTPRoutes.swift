@@ -1,0 +1,138 @@
+import Base
+import HTTPCodec
+
+/// The values of a pattern's placeholders, percent-decoded.
+package struct HTTPParameters: Sendable {
+    fileprivate var values: [(name: String, value: String)] = []
+
+    /// The value of a placeholder of the route's pattern (precondition).
+    package subscript(name: String) -> String {
+        guard let value = values.first(where: { $0.name == name })?.value else {
+            preconditionFailure("the route's pattern has no :\(name)")
+        }
+        return value
+    }
+}
+
+/// Which handler answers which request, by method and path.
+///
+/// A pattern is a path whose segments are literal, or `:name` for any one segment, or, at the end, `*name` for all that is
+/// left. Among the patterns that fit, the one with a literal segment where another has a placeholder goes first. HEAD falls
+/// to GET; an unknown path is answered with 404, an unknown method with 405 and `Allow`.
+package struct HTTPRoutes: Sendable {
+    package typealias Handler = @Sendable (HTTPExchange, HTTPParameters) async throws -> Void
+
+    private enum Segment: Equatable, Sendable {
+        case literal(String)
+        case one(name: String)
+        case rest(name: String)
+
+        /// Lower goes first.
+        var rank: Int {
+            switch self {
+            case .literal: 0
+            case .one: 1
+            case .rest: 2
+            }
+        }
+    }
+
+    private struct Route: Sendable {
+        var pattern: String
+        var segments: [Segment]
+        var handlers: [(method: String, handler: Handler)]
+    }
+
+    enum Match {
+        case found(Handler, HTTPParameters, pattern: String)
+        case methodNotAllowed(allowed: [String])
+        case notFound
+    }
+
+    /// In the order in which they are tried.
+    private var routes: [Route] = []
+
+    package init() {}
+
+    /// Registers a handler. A pattern and method may be registered once (precondition).
+    package mutating func on(_ method: String, _ pattern: String, _ handler: @escaping Handler) {
+        let segments = Self.segments(of: pattern)
+        if let index = routes.firstIndex(where: { $0.segments == segments }) {
+            precondition(!routes[index].handlers.contains { $0.method == method }, "\(method) \(pattern) stands twice")
+            routes[index].handlers.append((method, handler))
+        } else {
+            let ranks = segments.map(\.rank)
+            let place = routes.firstIndex { ranks.lexicographicallyPrecedes($0.segments.map(\.rank)) } ?? routes.count
+            routes.insert(Route(pattern: pattern, segments: segments, handlers: [(method, handler)]), at: place)
+        }
+    }
+
+    /// Takes over all routes of another table.
+    package mutating func merge(_ other: HTTPRoutes) {
+        for route in other.routes {
+            for (method, handler) in route.handlers { on(method, route.pattern, handler) }
+        }
+    }
+
+    private static func segments(of pattern: String) -> [Segment] {
+        precondition(pattern.hasPrefix("/"), "a pattern begins with /")
+        let parts = pattern.dropFirst().split(separator: "/", omittingEmptySubsequences: false)
+        if parts == [""] { return [] }
+        return parts.enumerated().map { index, part in
+            if part.hasPrefix(":") { return .one(name: String(part.dropFirst())) }
+            guard part.hasPrefix("*") else { return .literal(String(part)) }
+            precondition(index == parts.count - 1, "*\(part) ends a pattern")
+            return .rest(name: String(part.dropFirst()))
+        }
+    }
+
+    func match(_ request: HTTPRequest) -> Match {
+        let path = request.path
+        guard path.hasPrefix("/") else { return .notFound }
+        let parts = path == "/" ? [] : path.dropFirst().split(separator: "/", omittingEmptySubsequences: false)
+        var allowed: [String] = []
+        for route in routes {
+            guard let parameters = Self.fit(parts, to: route.segments) else { continue }
+            let handler =
+                route.handlers.first { $0.method == request.method }
+                ?? (request.method == "HEAD" ? route.handlers.first { $0.method == "GET" } : nil)
+            if let handler { return .found(handler.handler, parameters, pattern: route.pattern) }
+            for (method, _) in route.handlers where !allowed.contains(method) {
+                allowed.append(method)
+                if method == "GET", !allowed.contains("HEAD") { allowed.append("HEAD") }
+            }
+        }
+        return allowed.isEmpty ? .notFound : .methodNotAllowed(allowed: allowed)
+    }
+
+    private static func fit(_ parts: [Substring], to segments: [Segment]) -> HTTPParameters? {
+        var parameters = HTTPParameters()
+        for (index, segment) in segments.enumerated() {
+            switch segment {
+            case .literal(let text):
+                guard index < parts.count, parts[index] == text else { return nil }
+            case .one(let name):
+                guard index < parts.count, !parts[index].isEmpty, let value = decode(parts[index]) else { return nil }
+                parameters.values.append((name, value))
+            case .rest(let name):
+                guard index < parts.count else { return nil }
+                var values: [String] = []
+                for part in parts[index...] {
+                    guard let value = decode(part) else { return nil }
+                    values.append(value)
+                }
+                parameters.values.append((name, values.joined(separator: "/")))
+                return parameters
+            }
+        }
+        return parts.count == segments.count ? parameters : nil
+    }
+
+    /// A segment that decodes to a slash, a NUL or a dot segment names nothing here: nobody shall meet it as a path.
+    private static func decode(_ part: Substring) -> String? {
+        guard let value = part.utf8.contains(UInt8(ascii: "%")) ? PercentEncoding.decode(part) : String(part),
+            !value.utf8.contains(UInt8(ascii: "/")), !value.utf8.contains(0), value != ".", value != ".."
+        else { return nil }
+        return value
+    }
+}
