@@ -155,5 +155,6 @@ let package = Package(
             tests("ConfigurationFile"),
             tests("WorkerProtocol"),
             tests("UplinkService"),
+            tests("MediaWorkerService", ["media-worker"]),
         ]
 )
