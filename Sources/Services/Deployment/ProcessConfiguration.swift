@@ -1,0 +1,20 @@
+package import Base
+import ConfigurationFile
+
+/// What every process has: its log, its threads, its end.
+package struct ProcessConfiguration: Equatable, Sendable {
+    package var logLevel = Logger.Level.info
+    /// Threads that wait for sockets; 0: one per processor.
+    package var eventLoops = 0
+    /// After SIGTERM, how long what is under way may take to end before it is cut off.
+    package var drainTimeoutMs: Int64 = 30_000
+
+    package init() {}
+
+    mutating func read(_ section: ConfigurationSection) {
+        let levels = Logger.Level.allCases.map(\.name).joined(separator: ", ")
+        section.read("log_level", &logLevel, "one of \(levels)", parse: Logger.Level.init(name:), print: \.name)
+        section.read("event_loops", &eventLoops, in: 0...256)
+        section.read("drain_timeout_ms", &drainTimeoutMs, in: 0...3_600_000)
+    }
+}

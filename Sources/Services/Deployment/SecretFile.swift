@@ -1,0 +1,49 @@
+import Base
+import Runtime
+
+/// Files that hold keys. They belong to the service's user alone.
+package enum SecretFile {
+    /// - Throws: `EdgeError` that names the file, never its content.
+    package static func read(_ path: String) throws -> [UInt8] {
+        do {
+            let mode = try FileSystem.mode(of: path)
+            guard mode & 0o077 == 0 else {
+                let octal = String(mode, radix: 8)
+                throw EdgeError(
+                    .invalid, "\(path) has mode \(octal) and can be read by others; chmod 600 it", side: .internal)
+            }
+            return try FileSystem.read(path, limit: 1 << 16)
+        } catch let error as SystemError {
+            throw EdgeError(.io, "\(path) cannot be read", side: .internal, cause: error)
+        }
+    }
+
+    /// A secret of at least 32 bytes: base64 in one line as it is written by `openssl rand -base64 32`, or hexadecimal.
+    package static func readSecret(_ path: String) throws -> [UInt8] {
+        let text = String(decoding: try read(path), as: UTF8.self).filter { !$0.isWhitespace }
+        guard let secret = Hex.decode(text) ?? Base64.decode(text) ?? Base64.decode(text, .url), secret.count >= 32
+        else {
+            throw EdgeError(.invalid, "\(path) has to hold at least 32 bytes in base64 or hexadecimal", side: .internal)
+        }
+        return secret
+    }
+
+    /// A secret in text form, such as a private key in PEM.
+    package static func readText(_ path: String) throws -> String { try text(try read(path), path) }
+
+    /// What may be read by others, such as a certificate.
+    package static func readPublicText(_ path: String) throws -> String {
+        do {
+            return try text(try FileSystem.read(path), path)
+        } catch let error as SystemError {
+            throw EdgeError(.io, "\(path) cannot be read", side: .internal, cause: error)
+        }
+    }
+
+    private static func text(_ bytes: [UInt8], _ path: String) throws -> String {
+        guard let text = String(validating: bytes, as: UTF8.self) else {
+            throw EdgeError(.invalid, "\(path) is no text", side: .internal)
+        }
+        return text
+    }
+}
