@@ -153,6 +153,7 @@ let package = Package(
             tests("Tokens"),
             tests("Wire"),
             tests("ConfigurationFile"),
+            tests("AdminService"),
             tests("WorkerProtocol"),
             tests("UplinkService"),
             tests("MediaWorkerService", ["media-worker"]),
