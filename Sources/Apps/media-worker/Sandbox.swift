@@ -8,17 +8,24 @@ import WorkerProtocol
 enum Sandbox {
     private static let nobody: UInt32 = 65_534
 
-    /// What a job needs beside its socket and memory that holds no code; any other system call kills the process.
-    /// `sysinfo` is asked for the size of the memory by glibc's qsort.
+    /// What a job needs beside its socket and memory that holds no code; any other system call kills the process. Seen are
+    /// `brk`, `munmap`, `mremap`, `futex`, `sysinfo` (the size of the memory, asked by glibc's qsort) and `exit_group`; the
+    /// others are as harmless, and other versions of the C library make them for the same ends.
     private static let allowedCalls = [
         "brk", "munmap", "mremap", "madvise", "futex", "clock_gettime", "getrandom", "sysinfo", "exit_group",
     ]
+    /// With a signal sent to itself, what `abort` needs: a failed assertion is to look like one, not like an attack.
+    private static let abortCalls = ["getpid", "gettid", "rt_sigprocmask"]
 
     static func enter(keeping descriptor: Int32, limits: WorkerJob.Limits) throws(WorkerFailure) {
         warmUp()
+        _ = nice(10)  // relayed packets come first
         try require(skerry_close_range(0, UInt32(descriptor) - 1))
         try require(skerry_close_range(UInt32(descriptor) + 1, .max))
         let loadedBytes = try addressSpaceBytes()
+        offerToTheOutOfMemoryKiller()
+        // The Swift runtime's own handlers would start a debugger: a crash is to be a plain one.
+        for number in [SIGABRT, SIGBUS, SIGFPE, SIGILL, SIGQUIT, SIGSEGV, SIGTRAP] { signal(number, SIG_DFL) }
         try limit(RLIMIT_CORE, 0)
         try limit(RLIMIT_FSIZE, 0)
         try limit(RLIMIT_CPU, UInt64(limits.cpuSeconds), hard: UInt64(limits.cpuSeconds) + 1)
@@ -44,6 +51,14 @@ enum Sandbox {
             _ = avcodec_open2(context, codec, nil)
             avcodec_free_context(&context)
         }
+    }
+
+    /// When the host runs out of memory, a thumbnail goes before the edge does. A refusal is no harm.
+    private static func offerToTheOutOfMemoryKiller() {
+        let file = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC)
+        guard file >= 0 else { return }
+        _ = write(file, "1000", 4)
+        close(file)
     }
 
     private static func dropPrivileges() throws(WorkerFailure) {
@@ -90,7 +105,13 @@ enum Sandbox {
         let isNotCode = scmp_arg_cmp(arg: 2, op: SCMP_CMP_MASKED_EQ, datum_a: UInt64(PROT_EXEC), datum_b: 0)
         for name in ["recvfrom", "sendto"] { try allow(name, when: [isTheSocket]) }
         for name in ["mmap", "mprotect"] { try allow(name, when: [isNotCode]) }
-        for name in allowedCalls { try allow(name) }
+        let isToItself = scmp_arg_cmp(arg: 0, op: SCMP_CMP_EQ, datum_a: UInt64(getpid()), datum_b: 0)
+        let isAbort = scmp_arg_cmp(arg: 2, op: SCMP_CMP_EQ, datum_a: UInt64(SIGABRT), datum_b: 0)
+        try allow("tgkill", when: [isToItself, isAbort])
+        for name in allowedCalls + abortCalls { try allow(name) }
+        // Last words to standard error, which is closed.
+        let isClosed = UInt32(0x0005_0000) | UInt32(EBADF)  // SCMP_ACT_ERRNO(EBADF)
+        try require(seccomp_rule_add_array(filter, isClosed, seccomp_syscall_resolve_name("write"), 0, nil))
         try require(seccomp_attr_set(filter, SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_KILL_PROCESS))
         // For every thread, should a library have started one when it was loaded.
         try require(seccomp_attr_set(filter, SCMP_FLTATR_CTL_TSYNC, 1))

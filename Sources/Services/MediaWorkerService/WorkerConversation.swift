@@ -75,7 +75,9 @@ final class WorkerConversation: @unchecked Sendable {
 
     private func serve(_ offset: Int64, _ count: Int, of input: WorkerInput) async throws {
         let bytes = try await input.read(offset, count)
-        precondition(bytes.count == count, "an input delivers what was asked, or throws")
+        guard bytes.count == count else {
+            throw EdgeError(.corrupt, "the stored object is shorter than its size", side: .internal)
+        }
         try await sendToWorker(.data(bytes))
     }
 
