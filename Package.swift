@@ -148,6 +148,7 @@ let package = Package(
             tests("RouterEngine"),
             tests("STUN"),
             tests("RelayEngine"),
+            tests("RelayService"),
             tests("MediaEngine"),
             tests("JSONCodec"),
             tests("Tokens"),

@@ -35,6 +35,13 @@ import Testing
             try ask {
                 $0.append(.requestedTransport, leadingByte: 17)
                 $0.append(.requestedAddressFamily, leadingByte: 1)
+                $0.append(.evenPort, bytes: [0x80])
+            } == .insufficientCapacity)
+        #expect(
+            try ask {
+                $0.append(.requestedTransport, leadingByte: 17)
+                $0.append(.requestedAddressFamily, leadingByte: 1)
+                $0.append(.evenPort, bytes: [0])
             } == nil)
     }
 
@@ -44,11 +51,11 @@ import Testing
         let answer = try #require(
             harness.ask(.allocate, as: client) {
                 $0.append(.requestedTransport, leadingByte: 17)
-                $0.append(STUNAttributeType(rawValue: 0x0018), bytes: [0x80])
+                $0.append(STUNAttributeType(rawValue: 0x0022), bytes: Array(repeating: 7, count: 8))
                 $0.append(STUNAttributeType(rawValue: 0x9999), bytes: [])
             })
         #expect(answer.code == .unknownAttribute)
-        #expect(answer.read { $0.value(.unknownAttributes) } == [0x00, 0x18])
+        #expect(answer.read { $0.value(.unknownAttributes) } == [0x00, 0x22])
         #expect(harness.engine.allocationCount == 0)
     }
 

@@ -86,6 +86,16 @@ import Testing
         }
     }
 
+    @Test func olderClientsMayHaveTheNumbersOfRFC5766() throws {
+        let harness = RelayHarness { $0.allowsFormerChannelNumbers = true }
+        let client = RelayHarness.Client()
+        _ = harness.allocate(as: client)
+        #expect(try #require(harness.bind(0x7FFF, to: peer, as: client)).isSuccess)
+        #expect(harness.sendChannelData([1], 0x7FFF) == .relay(id, to: peer, payload: 4..<5))
+        #expect(harness.sendChannelData([1], 0x5000) == .none)
+        #expect(try #require(harness.bind(0x8000, to: peer, as: client)).code == .badRequest)
+    }
+
     @Test func tablesAreBounded() throws {
         let harness = RelayHarness {
             $0.maxPermissionsPerAllocation = 2

@@ -17,7 +17,7 @@ import Testing
 
     @Test(
         arguments: [
-            [], [0x40], [0x40, 0, 0], [0x40, 0, 0, 1], [0x3F, 0xFF, 0, 0], [0x50, 0, 0, 0], [0x40, 0, 0xFF, 0xFF, 1],
+            [], [0x40], [0x40, 0, 0], [0x40, 0, 0, 1], [0x3F, 0xFF, 0, 0], [0x80, 0, 0, 0], [0x40, 0, 0xFF, 0xFF, 1],
         ] as [[UInt8]])
     func malformed(bytes: [UInt8]) {
         #expect(ChannelData.read(bytes.span.bytes) == nil)

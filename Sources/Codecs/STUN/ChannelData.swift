@@ -5,6 +5,8 @@ public enum ChannelData {
     public static let headerByteCount = 4
     /// The numbers that a client may bind (RFC 8656 section 12).
     public static let channelNumbers: ClosedRange<UInt16> = 0x4000...0x4FFF
+    /// The numbers of RFC 5766, which older clients choose from.
+    public static let formerChannelNumbers: ClosedRange<UInt16> = 0x4000...0x7FFF
 
     public struct Header: Equatable, Sendable {
         public let channel: UInt16
@@ -18,14 +20,14 @@ public enum ChannelData {
         }
     }
 
-    /// Reads the header of a datagram; nil unless the number may be bound and the payload is there. Bytes after the
+    /// Reads the header of a datagram; nil unless the number is or was a channel's and the payload is there. Bytes after the
     /// payload are padding, which a client may send over UDP too.
     @inlinable
     public static func read(_ datagram: RawSpan) -> Header? {
         guard datagram.byteCount >= headerByteCount else { return nil }
         let channel = datagram.bigEndian(at: 0, as: UInt16.self)
         let count = Int(datagram.bigEndian(at: 2, as: UInt16.self))
-        guard channelNumbers.contains(channel), count <= datagram.byteCount - headerByteCount else { return nil }
+        guard formerChannelNumbers.contains(channel), count <= datagram.byteCount - headerByteCount else { return nil }
         return Header(channel: channel, payload: headerByteCount..<headerByteCount + count)
     }
 

@@ -24,6 +24,7 @@ public struct STUNAttributeType: RawRepresentable, Hashable, Sendable, BitwiseCo
     public static let data = STUNAttributeType(rawValue: 0x0013)
     public static let xorRelayedAddress = STUNAttributeType(rawValue: 0x0016)
     public static let requestedAddressFamily = STUNAttributeType(rawValue: 0x0017)
+    public static let evenPort = STUNAttributeType(rawValue: 0x0018)
     public static let requestedTransport = STUNAttributeType(rawValue: 0x0019)
 
     /// Whether a receiver that does not know the attribute must refuse the message (RFC 8489 section 5).
@@ -34,7 +35,7 @@ public struct STUNAttributeType: RawRepresentable, Hashable, Sendable, BitwiseCo
         switch self {
         case .mappedAddress, .username, .messageIntegrity, .errorCode, .unknownAttributes, .realm, .nonce,
             .xorMappedAddress, .channelNumber, .lifetime, .xorPeerAddress, .data, .xorRelayedAddress,
-            .requestedAddressFamily, .requestedTransport:
+            .requestedAddressFamily, .evenPort, .requestedTransport:
             true
         default: false
         }

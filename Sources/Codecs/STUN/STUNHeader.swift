@@ -21,7 +21,8 @@ public enum DatagramKind: Equatable, Sendable {
     public init(firstByte: UInt8) {
         switch firstByte {
         case 0...3: self = .stun
-        case 0x40...0x4F: self = .channelData
+        // From 0x50 on only where numbers of RFC 5766 are bound.
+        case 0x40...0x7F: self = .channelData
         default: self = .other
         }
     }

@@ -99,6 +99,8 @@ struct Allocation {
 public struct PendingAllocation: Sendable {
     public let tuple: FiveTuple
     public let user: UserAddress
+    /// The client asked for an even port (RFC 8656 section 7.2).
+    public let wantsEvenPort: Bool
     let username: String
     let key: LongTermKey
     let transactionID: TransactionID

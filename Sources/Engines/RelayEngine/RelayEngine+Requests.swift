@@ -140,10 +140,15 @@ extension RelayEngine {
             // Without the attribute an IPv4 address is asked for (RFC 8656 section 7.2).
             return fail(.addressFamilyNotSupported, answer)
         }
+        let evenPort = message.value(.evenPort)
+        guard evenPort.map({ $0.count == 1 }) ?? true else { return fail(.badRequest, answer) }
+        // The next higher port is not kept for anyone.
+        if let evenPort, evenPort[0] & 0x80 != 0 { return fail(.insufficientCapacity, answer) }
         guard !isDraining else { return fail(.insufficientCapacity, answer) }
         let pending = PendingAllocation(
-            tuple: answer.tuple, user: identity.user, username: identity.username, key: identity.key,
-            transactionID: message.transactionID, lifetimeSeconds: lifetime(asked: message.number(.lifetime)),
+            tuple: answer.tuple, user: identity.user, wantsEvenPort: evenPort != nil, username: identity.username,
+            key: identity.key, transactionID: message.transactionID,
+            lifetimeSeconds: lifetime(asked: message.number(.lifetime)),
             wantsFingerprint: answer.wantsFingerprint)
         // One that no sweep has taken yet would be in the way.
         let former = allocations.id(of: answer.tuple).map { close($0) }
@@ -234,7 +239,9 @@ extension RelayEngine {
     private mutating func bindChannel(
         _ message: borrowing STUNMessage, _ answer: Answer, _ id: AllocationID, now: MonotonicInstant
     ) -> RequestOutcome {
-        guard let number = message.channelNumber, ChannelData.channelNumbers.contains(number),
+        let numbers =
+            configuration.allowsFormerChannelNumbers ? ChannelData.formerChannelNumbers : ChannelData.channelNumbers
+        guard let number = message.channelNumber, numbers.contains(number),
             let peer = message.xorAddress(.xorPeerAddress), peer.port != 0
         else { return fail(.badRequest, answer) }
         if let code = refusal(of: peer) { return fail(code, answer) }

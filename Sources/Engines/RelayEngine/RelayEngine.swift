@@ -19,13 +19,16 @@ public struct RelayEngine: ~Copyable {
         public var maxLifetimeSeconds: Int
         public var maxPermissionsPerAllocation: Int
         public var maxChannelsPerAllocation: Int
+        /// Bind channels of RFC 5766 too, up to 0x7FFF.
+        public var allowsFormerChannelNumbers: Bool
         public var unauthenticatedAnswersPerSecond: Int
         public var unauthenticatedAnswersBurst: Int
 
         public init(
             realm: String, sharedSecret: [UInt8], nonceSecret: [UInt8], nonceLifetimeMs: Int = 3_600_000,
             defaultLifetimeSeconds: Int = 600, maxLifetimeSeconds: Int = 3600, maxPermissionsPerAllocation: Int = 64,
-            maxChannelsPerAllocation: Int = 64, unauthenticatedAnswersPerSecond: Int = 100,
+            maxChannelsPerAllocation: Int = 64, allowsFormerChannelNumbers: Bool = false,
+            unauthenticatedAnswersPerSecond: Int = 100,
             unauthenticatedAnswersBurst: Int = 500
         ) {
             self.realm = realm
@@ -36,6 +39,7 @@ public struct RelayEngine: ~Copyable {
             self.maxLifetimeSeconds = maxLifetimeSeconds
             self.maxPermissionsPerAllocation = maxPermissionsPerAllocation
             self.maxChannelsPerAllocation = maxChannelsPerAllocation
+            self.allowsFormerChannelNumbers = allowsFormerChannelNumbers
             self.unauthenticatedAnswersPerSecond = unauthenticatedAnswersPerSecond
             self.unauthenticatedAnswersBurst = unauthenticatedAnswersBurst
         }

@@ -44,6 +44,8 @@ public struct RelayStatistics: Sendable {
     public internal(set) var drops = [UInt64](repeating: 0, count: RelayDropReason.allCases.count)
     public internal(set) var errors = [UInt64](repeating: 0, count: errorCodes.count)
 
+    public init() {}
+
     mutating func drop(_ reason: RelayDropReason) { drops[reason.rawValue] += 1 }
 
     mutating func error(_ code: STUNErrorCode) {

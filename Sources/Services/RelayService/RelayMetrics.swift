@@ -1,0 +1,53 @@
+import Base
+import RelayEngine
+import STUN
+
+/// The relay's metrics. Every label's values are listed here: traffic adds none.
+struct RelayMetrics: Sendable {
+    private let allocations: Gauge
+    private let opened: Counter
+    private let closed: Counter
+    private let bindings: Counter
+    private let packets: [Counter]
+    private let bytes: [Counter]
+    private let drops: [Counter]
+    private let sendFailures: Counter
+    private let errors: [Counter]
+
+    init(_ registry: MetricsRegistry) {
+        allocations = registry.gauge("skerry_relay_allocations", "Live allocations")
+        opened = registry.counter("skerry_relay_allocations_opened_total", "Allocations made")
+        closed = registry.counter("skerry_relay_allocations_closed_total", "Allocations that ended")
+        bindings = registry.counter("skerry_relay_bindings_total", "Binding requests answered")
+        packets = ["to_peer", "to_client"].map {
+            registry.counter("skerry_relay_packets_total", "Datagrams relayed", labels: ["direction": $0])
+        }
+        bytes = ["to_peer", "to_client"].map {
+            registry.counter("skerry_relay_bytes_total", "Application bytes relayed", labels: ["direction": $0])
+        }
+        drops = RelayDropReason.allCases.map {
+            registry.counter("skerry_relay_drops_total", "Datagrams dropped", labels: ["reason": $0.label])
+        }
+        sendFailures = registry.counter(
+            "skerry_relay_drops_total", "Datagrams dropped", labels: ["reason": "send_failed"])
+        errors = RelayStatistics.errorCodes.map {
+            registry.counter("skerry_relay_errors_total", "Error answers", labels: ["code": "\($0.rawValue)"])
+        }
+    }
+
+    /// Adds what a loop has counted since it last came.
+    func add(_ new: RelayStatistics, since old: RelayStatistics, sendFailures failed: UInt64) {
+        opened.increment(by: new.allocationsOpened - old.allocationsOpened)
+        closed.increment(by: new.allocationsClosed - old.allocationsClosed)
+        allocations.add(
+            Int64(new.allocationsOpened - old.allocationsOpened) - Int64(new.allocationsClosed - old.allocationsClosed))
+        bindings.increment(by: new.bindings - old.bindings)
+        packets[0].increment(by: new.packetsToPeers - old.packetsToPeers)
+        packets[1].increment(by: new.packetsToClients - old.packetsToClients)
+        bytes[0].increment(by: new.bytesToPeers - old.bytesToPeers)
+        bytes[1].increment(by: new.bytesToClients - old.bytesToClients)
+        for index in drops.indices { drops[index].increment(by: new.drops[index] - old.drops[index]) }
+        for index in errors.indices { errors[index].increment(by: new.errors[index] - old.errors[index]) }
+        sendFailures.increment(by: failed)
+    }
+}

@@ -1,0 +1,57 @@
+package import Base
+
+extension RelayService {
+    package struct Configuration: Equatable, Sendable {
+        /// Where STUN and TURN are answered over UDP.
+        package var listenAddress = SocketAddress(.anyV4, port: 3478)
+        /// Relay sockets are bound to this address. Default: the listener's; where that is every address, the first of
+        /// the host that is not loopback.
+        package var relayAddress: IPAddress?
+        /// What clients are told instead of the relay address, where a 1:1 NAT stands before it.
+        package var externalAddress: IPAddress?
+        /// Host name or address in the URLs for clients. Default: the external or the relay address.
+        package var publicHost: String?
+        /// Relayed transport addresses have random ports of this range; those in use are skipped.
+        package var firstRelayPort: UInt16 = 49152
+        package var lastRelayPort: UInt16 = 65535
+        /// At most 40 bytes.
+        package var realm = "skerry"
+        /// The secret of the TURN REST credentials, which an operator's backend may share. At least 16 bytes.
+        package var sharedSecret: [UInt8] = []
+        /// Life of the credentials that are handed out. An allocation may outlive those that made it.
+        package var credentialLifetimeSeconds: Int64 = 3600
+        /// Life of a nonce; a client that shows an older one is asked again (438).
+        package var nonceLifetimeMs = 3_600_000
+        /// Allocations of the node, beyond which new ones are refused (508).
+        package var maxAllocations = 10_000
+        /// Allocations of a user, over all its devices, beyond which new ones are refused (486).
+        package var maxAllocationsPerUser = 64
+        /// Life of an allocation whose client asks for no longer one.
+        package var defaultLifetimeSeconds = 600
+        /// The longest life that a client may ask for.
+        package var maxLifetimeSeconds = 3600
+        /// Peer addresses that an allocation may hear at a time (508 beyond).
+        package var maxPermissionsPerAllocation = 64
+        /// Channels of an allocation (508 beyond).
+        package var maxChannelsPerAllocation = 64
+        /// Channel numbers from 0x5000 to 0x7FFF may be bound, which RFC 8656 took away from RFC 5766: for older clients,
+        /// among them coturn's test client before 4.16.
+        package var allowRFC5766ChannelNumbers = false
+        /// Answers a second to a source prefix (/24, /56) that has not authenticated, on each event loop; silence beyond.
+        package var unauthenticatedAnswersPerSecond = 100
+        /// Answers at once to such a prefix.
+        package var unauthenticatedAnswersBurst = 500
+        /// For development: clients may be relayed to loopback addresses.
+        package var allowLoopbackPeers = false
+        /// Ports of other processes of the deployment on this host, which are never peers either.
+        package var refusedPeerPorts: [UInt16] = []
+        /// Kernel queue of a listener.
+        package var listenerBufferBytes = 4 << 20
+        /// Kernel queue of a relay socket.
+        package var relayBufferBytes = 256 << 10
+        /// How long allocations may go on after the process was asked to end.
+        package var drainTimeoutMs: Int64 = 10_000
+
+        package init() {}
+    }
+}

@@ -1,0 +1,151 @@
+package import Base
+import Crypto
+import RelayEngine
+package import Runtime
+import Synchronization
+
+/// STUN and TURN over UDP (RFC 8489, RFC 8656): one listener per event loop on a shared port, one socket per allocation,
+/// on the loop that its client's packets arrive at.
+///
+/// The kernel hashes a client's packets onto one listener as long as their set is stable, so that a packet never changes
+/// threads. What loops share is asked for new allocations only: the quota, and which relay ports are live.
+package final class RelayService: Service {
+    package let configuration: Configuration
+    /// Where clients reach the listener, as far as this host knows.
+    package let listenAddress: SocketAddress
+    /// What relayed transport addresses begin with.
+    package let relayedAddress: IPAddress
+    private let relayLoops: [RelayLoop]
+    private let shared: RelaySharedState
+    private let logger: Logger
+
+    /// Binds the listeners.
+    ///
+    /// - Parameters:
+    ///   - loops: each gets a listener.
+    ///   - ownPorts: on which this process listens besides; never peers.
+    /// - Throws: `EdgeError` for a configuration that cannot be, or an address that cannot be bound.
+    package init(
+        configuration: Configuration, loops: [EventLoop], ownPorts: [UInt16] = [], logger: Logger,
+        metrics: MetricsRegistry
+    ) throws {
+        try configuration.check()
+        precondition(!loops.isEmpty)
+        self.configuration = configuration
+        self.logger = logger
+
+        var listeners: [UDPSocket] = []
+        var address = configuration.listenAddress
+        do {
+            for loop in loops {
+                let listener = try UDPSocket(
+                    bind: address, on: loop, reusePort: true, isFirst: listeners.isEmpty,
+                    receiveBufferBytes: configuration.listenerBufferBytes)
+                address = listener.localAddress
+                listeners.append(listener)
+            }
+        } catch {
+            throw EdgeError(.io, "the relay cannot listen on \(address)", side: .internal, cause: error)
+        }
+        listenAddress = address
+
+        let hostAddresses = HostAddresses.all()
+        let bound =
+            configuration.relayAddress
+            ?? (address.ip.isUnspecified ? HostAddresses.preferred(address.ip.family, of: hostAddresses) : address.ip)
+        relayedAddress = configuration.externalAddress ?? bound
+        guard bound.family == relayedAddress.family else {
+            throw EdgeError(.invalid, "the external and the relay address are of different families", side: .internal)
+        }
+        let shared = RelaySharedState(
+            quota: AllocationQuota(
+                maxAllocations: configuration.maxAllocations,
+                maxAllocationsPerUser: configuration.maxAllocationsPerUser),
+            metrics: RelayMetrics(metrics))
+        let policy = PeerPolicy(
+            relayedAddress: relayedAddress, boundAddress: bound, ownAddresses: hostAddresses + [address.ip],
+            ownPorts: ownPorts + configuration.refusedPeerPorts + [address.port],
+            allowsLoopback: configuration.allowLoopbackPeers, relayedPorts: shared.ports)
+        self.shared = shared
+        let engine = configuration.engine(nonceSecret: randomBytes(20))
+        relayLoops = listeners.map {
+            RelayLoop(
+                listener: $0, engine: RelayEngine(configuration: engine, policy: policy), bound: bound,
+                configuration: configuration, shared: shared, logger: logger)
+        }
+    }
+
+    /// Relays until the shutdown is requested; then lets allocations go on until they end or the drain timeout is over.
+    package func run(until shutdown: Shutdown) async throws {
+        defer { for relayLoop in relayLoops { relayLoop.stop() } }
+        for relayLoop in relayLoops { try await relayLoop.start() }
+        logger.info(
+            "relaying",
+            metadata: ["listen": "\(listenAddress)", "relayed": "\(relayedAddress)", "loops": "\(relayLoops.count)"])
+        await shutdown.wait()
+        for relayLoop in relayLoops { relayLoop.drain() }
+        let deadline = MonotonicClock.now() + .milliseconds(configuration.drainTimeoutMs)
+        while shared.allocationCount > 0, MonotonicClock.now() < deadline {
+            try await relayLoops[0].listener.loop.sleep(for: .milliseconds(20))
+        }
+        if shared.allocationCount > 0 {
+            logger.warning("allocations are cut off", metadata: ["count": "\(shared.allocationCount)"])
+        }
+    }
+
+    /// Allocations of the node.
+    package var allocationCount: Int { shared.allocationCount }
+}
+
+/// What the loops of a relay share.
+final class RelaySharedState: Sendable {
+    let ports = RelayedPorts()
+    let metrics: RelayMetrics
+    private let quota: Mutex<AllocationQuota>
+
+    init(quota: AllocationQuota, metrics: RelayMetrics) {
+        self.quota = Mutex(quota)
+        self.metrics = metrics
+    }
+
+    func withQuota<Result>(_ body: (inout sending AllocationQuota) -> sending Result) -> sending Result {
+        quota.withLock(body)
+    }
+
+    var allocationCount: Int { quota.withLock { $0.total } }
+}
+
+extension RelayService.Configuration {
+    func check() throws {
+        func require(_ condition: Bool, _ message: String) throws {
+            if !condition { throw EdgeError(.invalid, message, side: .internal) }
+        }
+        try require(sharedSecret.count >= 16, "the relay's shared secret has to have at least 16 bytes")
+        try require(
+            (1...RelayEngine.maxRealmByteCount).contains(realm.utf8.count),
+            "the realm has to have 1 to \(RelayEngine.maxRealmByteCount) bytes")
+        try require(
+            firstRelayPort >= 1024 && firstRelayPort <= lastRelayPort,
+            "the relay ports have to be a range that begins at 1024 or above")
+        try require(
+            defaultLifetimeSeconds >= 1 && defaultLifetimeSeconds <= maxLifetimeSeconds && maxLifetimeSeconds <= 86_400,
+            "an allocation's default life has to be at most the longest life, and that at most a day")
+        try require(
+            [
+                nonceLifetimeMs, maxAllocations, maxAllocationsPerUser, maxPermissionsPerAllocation,
+                maxChannelsPerAllocation,
+                unauthenticatedAnswersPerSecond, unauthenticatedAnswersBurst, Int(credentialLifetimeSeconds),
+            ].allSatisfy { (1...Int(UInt32.max)).contains($0) }, "the relay's limits have to be 1 or more")
+    }
+
+    func engine(nonceSecret: [UInt8]) -> RelayEngine.Configuration {
+        RelayEngine.Configuration(
+            realm: realm, sharedSecret: sharedSecret, nonceSecret: nonceSecret, nonceLifetimeMs: nonceLifetimeMs,
+            defaultLifetimeSeconds: defaultLifetimeSeconds, maxLifetimeSeconds: maxLifetimeSeconds,
+            maxPermissionsPerAllocation: maxPermissionsPerAllocation,
+            maxChannelsPerAllocation: maxChannelsPerAllocation,
+            allowsFormerChannelNumbers: allowRFC5766ChannelNumbers,
+            unauthenticatedAnswersPerSecond: unauthenticatedAnswersPerSecond,
+            unauthenticatedAnswersBurst: unauthenticatedAnswersBurst)
+    }
+}
