@@ -12,6 +12,8 @@ final class HTTPClientConnection: @unchecked Sendable {
     private let configuration: HTTPClient.Configuration
     /// Set when the connection can serve no further request.
     private var isSpent = false
+    private var isHandedOver = false
+    private var hasSentBody = false
     /// What the source of a request's body threw.
     private var bodyFailure: (any Error)?
 
@@ -23,7 +25,7 @@ final class HTTPClientConnection: @unchecked Sendable {
     }
 
     deinit {
-        stream.loop.execute { [stream] in stream.close() }
+        if !isHandedOver { stream.loop.execute { [stream] in stream.close() } }
     }
 
     /// Sends a request and waits for the head of its final answer.
@@ -87,6 +89,7 @@ final class HTTPClientConnection: @unchecked Sendable {
 
     /// Ends the timers; the stream is somebody else's from here on.
     func handOver() {
+        isHandedOver = true
         readDeadline.cancel()
         sendDeadline.cancel()
     }
@@ -142,8 +145,6 @@ final class HTTPClientConnection: @unchecked Sendable {
             offset = end
         }
     }
-
-    private var hasSentBody = false
 
     private func sendBody(length: Int?, _ next: @Sendable () async throws -> [UInt8]?) async {
         do {
