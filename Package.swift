@@ -32,7 +32,7 @@ let floors: [Floor] = [
     ]),
     Floor("Services", [  // what listens, stores and calls out; engines' actions become I/O here
         Module("AdminService", ["Base", "HTTPCodec", "HTTP", "JSONCodec", "Runtime"]),
-        Module("UplinkService", ["Base", "Crypto", "Tokens", "Wire", "HTTPCodec", "HTTP", "JSONCodec", "Runtime"]),
+        Module("UplinkService", ["Base", "Crypto", "JSONCodec", "HTTPCodec", "Wire", "Runtime", "HTTP", "SQLite"]),
         Module("RelayService", ["Base", "Crypto", "STUN", "RelayEngine", "Runtime"]),
         Module("MediaWorkerService", ["Base", "WorkerProtocol", "Runtime", "CShims"]),
         Module(
