@@ -11,7 +11,7 @@ import Wire
 struct Cluster {
     let name: String
     let authorityPEM: String
-    private let authority: CertificateAuthority
+    let authority: CertificateAuthority
 
     init(_ name: String = "test") throws {
         self.name = name

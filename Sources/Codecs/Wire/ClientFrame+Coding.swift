@@ -1,4 +1,4 @@
-import Base
+public import Base
 
 extension ClientFrame {
     private static let types = [
@@ -70,5 +70,15 @@ extension ClientFrame: WireMessage {
         case .call(let signal): writer.write(7, "call", message: signal)
         case .refresh(let token): writer.write(8, "refresh", message: TokenRefresh(token: token))
         }
+    }
+}
+
+extension ClientFrame {
+    /// The id in a JSON text that is no valid frame, for the `error` that refuses it.
+    public static func id(inRefused text: String) -> UUID? {
+        guard let (_, reader) = try? JSONFieldReader.frame(
+            text, maxBytes: WireLimits.maxClientTextFrameBytes, allowed: types)
+        else { return nil }
+        return (try? reader.uuid(1, "id")) ?? nil
     }
 }

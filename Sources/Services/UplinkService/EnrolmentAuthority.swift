@@ -56,7 +56,8 @@ package final class EnrolmentAuthority: Sendable {
                 return IssuedCertificate(
                     identity: identity, certificatePEM: certificate, authorityPEM: authority.certificatePEM)
             } catch {
-                throw EdgeError(.invalid, "the certificate request is not a signed PKCS#10 request in PEM", cause: error)
+                throw EdgeError(
+                    .invalid, "the certificate request is not a signed PKCS#10 request in PEM", cause: error)
             }
         }
         guard let issued else { throw Self.badToken }
