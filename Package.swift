@@ -150,6 +150,7 @@ let package = Package(
             tests("RelayEngine"),
             tests("RelayService"),
             tests("MediaEngine"),
+            tests("MediaService"),
             tests("JSONCodec"),
             tests("Tokens"),
             tests("Wire"),

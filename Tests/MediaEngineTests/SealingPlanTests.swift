@@ -16,7 +16,8 @@ import Wire
         #expect(plan.associatedData(chunk: 3, isLast: false) == object.bytes + [1, 0, 0, 0, 0, 0, 0, 0, 3, 0])
         var seen: Set<[UInt8]> = []
         let plans = [
-            plan, SealingPlan(object: object, mode: .sealed), SealingPlan(object: UUID(high: 1, low: 3), mode: .managed),
+            plan, SealingPlan(object: object, mode: .sealed),
+            SealingPlan(object: UUID(high: 1, low: 3), mode: .managed),
         ]
         for plan in plans {
             for chunk in 0..<3 {

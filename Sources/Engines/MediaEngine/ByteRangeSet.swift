@@ -23,7 +23,9 @@ package enum ByteRangeSet: Equatable, Sendable {
             if item.isEmpty { continue }
             count += 1
             guard count <= Self.maximumRanges, let dash = item.firstIndex(of: "-") else { return }
-            guard let first = position(item[..<dash]), let last = position(item[item.index(after: dash)...]) else { return }
+            guard let first = position(item[..<dash]), let last = position(item[item.index(after: dash)...]) else {
+                return
+            }
             switch (first, last) {
             case (.none, .none): return
             case (.none, .some(let suffix)):

@@ -37,8 +37,10 @@ package struct ChunkLayout: Equatable, Sendable {
 
     /// Stored bytes of neighbouring chunks together.
     package func storedCount(of chunks: Range<Int>) -> Int {
-        chunks.isEmpty ? 0 : Int(storedOffset(of: chunks.upperBound - 1) - storedOffset(of: chunks.lowerBound))
-            + storedCount(of: chunks.upperBound - 1)
+        chunks.isEmpty
+            ? 0
+            : Int(storedOffset(of: chunks.upperBound - 1) - storedOffset(of: chunks.lowerBound))
+                + storedCount(of: chunks.upperBound - 1)
     }
 
     /// The chunks that hold a range of plaintext bytes; the range must lie within the object.

@@ -23,7 +23,9 @@ package struct EntityTag: Equatable, Sendable {
             let bytes = Array(field.utf8)
             var index = 0
             func skip(_ also: UInt8?) {
-                while index < bytes.count, bytes[index] == 32 || bytes[index] == 9 || bytes[index] == also { index += 1 }
+                while index < bytes.count, bytes[index] == 32 || bytes[index] == 9 || bytes[index] == also {
+                    index += 1
+                }
             }
             skip(nil)
             if index < bytes.count, bytes[index] == UInt8(ascii: "*") {

@@ -1,4 +1,4 @@
-package import Base
+internal import Base
 internal import Crypto
 
 /// The hash tree over an object's stored chunks, as the full list of its leaves.

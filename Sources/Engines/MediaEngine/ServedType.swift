@@ -41,7 +41,8 @@ package struct ServedType: Equatable, Sendable {
         var extended = ""
         for byte in base.utf8 {
             switch byte {
-            case 48...57, 65...90, 97...122, 0x2D, 0x2E, 0x5F, 0x7E: extended.unicodeScalars.append(Unicode.Scalar(byte))
+            case 48...57, 65...90, 97...122, 0x2D, 0x2E, 0x5F, 0x7E:
+                extended.unicodeScalars.append(Unicode.Scalar(byte))
             default: extended += "%\(digits[Int(byte >> 4)])\(digits[Int(byte & 15)])"
             }
         }

@@ -1,4 +1,4 @@
-package import Base
+internal import Base
 
 /// tus 1.0.0: what its header fields say, as the server reads them. https://tus.io/protocols/resumable-upload
 package enum Tus {

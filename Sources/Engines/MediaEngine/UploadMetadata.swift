@@ -38,12 +38,14 @@ package struct UploadMetadata: Equatable, Sendable {
     package mutating func set(_ key: String, _ value: String) throws(UploadMetadataError) {
         switch key {
         case "filename":
-            guard value.utf8.count <= Self.maximumNameBytes, !value.utf8.contains(where: { $0 < 0x20 || $0 == 0x7F }) else {
+            guard value.utf8.count <= Self.maximumNameBytes, !value.utf8.contains(where: { $0 < 0x20 || $0 == 0x7F })
+            else {
                 throw .badFilename
             }
             filename = value.isEmpty ? nil : value
         case "filetype":
-            guard value.utf8.count <= Self.maximumNameBytes, value.utf8.allSatisfy({ (0x20..<0x7F).contains($0) }) else {
+            guard value.utf8.count <= Self.maximumNameBytes, value.utf8.allSatisfy({ (0x20..<0x7F).contains($0) })
+            else {
                 throw .badFiletype
             }
             filetype = value.isEmpty ? nil : value

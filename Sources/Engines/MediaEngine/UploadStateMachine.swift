@@ -123,9 +123,6 @@ package struct UploadStateMachine: Equatable, Sendable {
         return wanted == Int64(count) ? .take(count) : .overflow(take: Int(wanted))
     }
 
-    /// Bytes that were taken and could not be written: they are asked for again.
-    package mutating func discardUnsaved() { receivedOffset = durableOffset }
-
     /// Everything up to `offset` survives a crash.
     package mutating func checkpoint(durable offset: Int64) -> FinishAction {
         precondition(offset >= durableOffset && offset <= receivedOffset)
