@@ -46,7 +46,7 @@ let floors: [Floor] = [
             ["Base", "Crypto", "JSONCodec", "HTTPCodec", "Tokens", "Wire", "Runtime", "HTTP", "UplinkService"]),
         Module(
             "RouterService",
-            ["Base", "Crypto", "JSONCodec", "HTTPCodec", "Tokens", "Wire", "RouterEngine", "MediaEngine", "Runtime", "HTTP", "SQLite", "UplinkService"]),
+            ["Base", "Crypto", "Tokens", "Wire", "RouterEngine", "Runtime", "SQLite", "UplinkService"]),
         Module(
             "Client",
             ["Base", "Crypto", "JSONCodec", "HTTPCodec", "WebSocketCodec", "STUN", "RTP", "Tokens", "Wire", "MediaEngine", "Runtime", "HTTP"]),
@@ -146,6 +146,7 @@ let package = Package(
             tests("Runtime", ["CAllocationCounter"]),
             tests("SQLite"),
             tests("RouterEngine"),
+            tests("RouterService"),
             tests("STUN"),
             tests("RelayEngine"),
             tests("RelayService"),

@@ -4,8 +4,11 @@ import Wire
 @testable import RouterEngine
 
 @Suite struct DeliveryWindowTests {
-    private func page(_ sequences: [UInt64], last: UInt64, overflowed: UInt64 = 0) -> DeliveryWindow.Page {
-        DeliveryWindow.Page(sequences: sequences, lastSequence: last, overflowedThrough: overflowed)
+    private func page(_ sequences: [UInt64], last: UInt64, overflowed: UInt64 = 0, isComplete: Bool = true)
+        -> DeliveryWindow.Page
+    {
+        DeliveryWindow.Page(
+            sequences: sequences, lastSequence: last, overflowedThrough: overflowed, isComplete: isComplete)
     }
 
     @Test func anEmptyInboxIsDrainedAndThenLive() {
@@ -26,9 +29,9 @@ import Wire
         var window = DeliveryWindow(credit: 2, acknowledged: 10, lastSequence: 15)
         #expect(window.begin() == [.read(.init(after: 10, limit: 2))])
         #expect(window.committed(16) == (false, []), "a page is on its way")
-        #expect(window.received(page([11, 12], last: 16)) == [.deliver(0), .deliver(1)])
+        #expect(window.received(page([11, 12], last: 16, isComplete: false)) == [.deliver(0), .deliver(1)])
         #expect(window.acknowledge(12).actions == [.read(.init(after: 12, limit: 2))])
-        #expect(window.received(page([13, 14], last: 16)) == [.deliver(0), .deliver(1)])
+        #expect(window.received(page([13, 14], last: 16, isComplete: false)) == [.deliver(0), .deliver(1)])
         #expect(window.acknowledge(14).actions == [.read(.init(after: 14, limit: 2))])
         #expect(window.received(page([15, 16], last: 16)) == [.deliver(0), .deliver(1), .drained])
     }
@@ -62,6 +65,12 @@ import Wire
         _ = window.committed(6)
         #expect(window.acknowledge(.max).through == 6)
         #expect(window.acknowledge(3).through == nil)
+    }
+
+    @Test func nothingLeavesBeforeTheWelcome() {
+        var window = DeliveryWindow(credit: 10, acknowledged: 0, lastSequence: 0)
+        #expect(window.committed(1) == (false, []))
+        #expect(window.begin() == [.read(.init(after: 0, limit: 10))])
     }
 
     @Test func aFailedReadIsTriedAgain() {

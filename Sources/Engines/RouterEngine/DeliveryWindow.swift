@@ -28,11 +28,14 @@ package struct DeliveryWindow: Equatable, Sendable {
         package var lastSequence: UInt64
         /// What is missing up to and including this number was dropped because the inbox was full.
         package var overflowedThrough: UInt64
+        /// Whether there is nothing beyond the last of `sequences`.
+        package var isComplete: Bool
 
-        package init(sequences: [UInt64], lastSequence: UInt64, overflowedThrough: UInt64) {
+        package init(sequences: [UInt64], lastSequence: UInt64, overflowedThrough: UInt64, isComplete: Bool) {
             self.sequences = sequences
             self.lastSequence = lastSequence
             self.overflowedThrough = overflowedThrough
+            self.isComplete = isComplete
         }
     }
 
@@ -44,6 +47,7 @@ package struct DeliveryWindow: Equatable, Sendable {
     private var acknowledged: UInt64
     private var unacknowledged: [UInt64] = []
     private var pendingRead: ReadRequest?
+    private var hasBegun = false
     private var isDrained = false
 
     /// - Parameters:
@@ -61,7 +65,10 @@ package struct DeliveryWindow: Equatable, Sendable {
     private var room: Int { credit - unacknowledged.count }
 
     /// Called once, when the welcome is on its way.
-    package mutating func begin() -> [Action] { proceed() }
+    package mutating func begin() -> [Action] {
+        hasBegun = true
+        return proceed()
+    }
 
     /// A message was committed under the next number.
     ///
@@ -88,7 +95,7 @@ package struct DeliveryWindow: Equatable, Sendable {
     }
 
     package mutating func received(_ page: Page) -> [Action] {
-        guard let request = pendingRead else { return [] }
+        guard pendingRead != nil else { return [] }
         pendingRead = nil
         var actions: [Action] = []
         for (index, sequence) in page.sequences.enumerated() {
@@ -98,8 +105,8 @@ package struct DeliveryWindow: Equatable, Sendable {
             position = sequence
         }
         lastSequence = max(lastSequence, page.lastSequence)
-        if page.sequences.count < request.limit {
-            // The page has all there is: what it lacks at its end is gone.
+        if page.isComplete {
+            // What it lacks at its end is gone.
             appendGap(before: page.lastSequence + 1, page.overflowedThrough, &actions)
         }
         return actions + proceed()
@@ -111,7 +118,7 @@ package struct DeliveryWindow: Equatable, Sendable {
     package mutating func retry() -> [Action] { proceed() }
 
     private mutating func proceed() -> [Action] {
-        guard pendingRead == nil else { return [] }
+        guard hasBegun, pendingRead == nil else { return [] }
         guard position < lastSequence else {
             guard !isDrained else { return [] }
             isDrained = true

@@ -14,10 +14,10 @@ package struct OutboxEntry: Equatable, Sendable {
     package enum Effect: Equatable, Sendable {
         /// The viewer's feed lists the status.
         case feedStatus(viewer: UserAddress, status: UUID, author: UserAddress, expiresAt: WallTime)
-        case unfeedStatus(viewer: UserAddress, status: UUID)
+        case unfeedStatus(viewer: UserAddress, status: UUID, author: UserAddress)
         /// The status shows the media to these users.
-        case showMedia(tenant: Tenant, media: MediaID, status: UUID, users: [UserAddress], expiresAt: WallTime)
-        case hideMedia(tenant: Tenant, media: MediaID, status: UUID)
+        case showMedia(media: MediaID, status: UUID, author: UserAddress, users: [UserAddress], expiresAt: WallTime)
+        case hideMedia(media: MediaID, status: UUID, author: UserAddress)
     }
 
     package var effect: Effect
@@ -27,9 +27,9 @@ package struct OutboxEntry: Equatable, Sendable {
     /// The slot that the effect changes.
     package var target: Slot {
         switch effect {
-        case .feedStatus(let viewer, _, _, _), .unfeedStatus(let viewer, _): Slot(viewer)
-        case .showMedia(let tenant, let media, _, _, _), .hideMedia(let tenant, let media, _):
-            Slot(tenant: tenant, media: media)
+        case .feedStatus(let viewer, _, _, _), .unfeedStatus(let viewer, _, _): Slot(viewer)
+        case .showMedia(let media, _, let author, _, _), .hideMedia(let media, _, let author):
+            Slot(tenant: author.tenant, media: media)
         }
     }
 
@@ -43,7 +43,7 @@ package struct OutboxEntry: Equatable, Sendable {
             entries.append(
                 OutboxEntry(
                     .showMedia(
-                        tenant: post.author.tenant, media: media, status: post.status,
+                        media: media, status: post.status, author: post.author,
                         users: [post.author] + post.audience, expiresAt: post.expiresAt)))
         }
         return entries
@@ -52,11 +52,10 @@ package struct OutboxEntry: Equatable, Sendable {
     /// The effects of a deletion or an expiry on other slots.
     package static func entries(removing audience: StatusAudience, media: MediaID?) -> [OutboxEntry] {
         var entries = ([audience.author] + audience.users).map {
-            OutboxEntry(.unfeedStatus(viewer: $0, status: audience.status))
+            OutboxEntry(.unfeedStatus(viewer: $0, status: audience.status, author: audience.author))
         }
         if let media {
-            entries.append(
-                OutboxEntry(.hideMedia(tenant: audience.author.tenant, media: media, status: audience.status)))
+            entries.append(OutboxEntry(.hideMedia(media: media, status: audience.status, author: audience.author)))
         }
         return entries
     }
