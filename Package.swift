@@ -150,6 +150,7 @@ let package = Package(
             tests("STUN"),
             tests("RelayEngine"),
             tests("RelayService"),
+            tests("RTP"),
             tests("MediaEngine"),
             tests("MediaService"),
             tests("JSONCodec"),
