@@ -76,8 +76,9 @@ extension ClientFrame: WireMessage {
 extension ClientFrame {
     /// The id in a JSON text that is no valid frame, for the `error` that refuses it.
     public static func id(inRefused text: String) -> UUID? {
-        guard let (_, reader) = try? JSONFieldReader.frame(
-            text, maxBytes: WireLimits.maxClientTextFrameBytes, allowed: types)
+        guard
+            let (_, reader) = try? JSONFieldReader.frame(
+                text, maxBytes: WireLimits.maxClientTextFrameBytes, allowed: types)
         else { return nil }
         return (try? reader.uuid(1, "id")) ?? nil
     }
