@@ -160,6 +160,7 @@ let package = Package(
             tests("AdminService"),
             tests("WorkerProtocol"),
             tests("UplinkService"),
+            tests("ConnectionService"),
             tests("MediaWorkerService", ["media-worker"]),
         ]
 )

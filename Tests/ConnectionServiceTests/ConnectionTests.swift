@@ -1,5 +1,6 @@
 import Base
 import HTTP
+import HTTPCodec
 import JSONCodec
 import Runtime
 import Synchronization
@@ -21,7 +22,8 @@ import Wire
         .deliver(
             .init(
                 sequence: sequence, id: id(sequence), from: .device(user: "bob", device: "pad"), to: .user("alice"),
-                messageClass: .message, time: WallTime(milliseconds: 9), payload: [UInt8(truncatingIfNeeded: sequence)]))
+                messageClass: .message, time: WallTime(milliseconds: 9), payload: [UInt8(truncatingIfNeeded: sequence)])
+        )
     }
 
     // MARK: Handshake
@@ -86,7 +88,8 @@ import Wire
         let edge = try TestEdge()
         let (_, answer) = try await edge.request("GET", "/calls/ice-servers", token: edge.token())
         #expect(answer["iceServers"]?[0]?["username"] == "1:default:alice" && answer["ttl_s"] == 60)
-        #expect(try await edge.request("GET", "/calls/ice-servers", token: edge.token(scopes: ["connect"])).0.status == 403)
+        #expect(
+            try await edge.request("GET", "/calls/ice-servers", token: edge.token(scopes: ["connect"])).0.status == 403)
         #expect(try await edge.request("GET", "/calls/ice-servers", token: nil).0.status == 401)
     }
 
@@ -147,7 +150,8 @@ import Wire
         #expect(try await large.closed().code == 4413)
         let brief = try await edge.socket(token: edge.token())
         try await brief.send(.hello(.init()))
-        edge.uplink.tell(.notice(.sessionClose(SessionClose(session: edge.uplink.lastSession, code: 4409, reason: "x"))))
+        edge.uplink.tell(
+            .notice(.sessionClose(SessionClose(session: edge.uplink.lastSession, code: 4409, reason: "x"))))
     }
 
     @Test func aClientThatDoesNotReadIsClosed() async throws {
@@ -156,7 +160,7 @@ import Wire
         let large = ServerFrame.call(
             .init(call: id(1), event: .offer, from: .user("bob"), data: [UInt8](repeating: 1, count: 200_000)))
         // Nobody receives: the kernel's buffers fill, then the node's.
-        for _ in 0..<200 { edge.uplink.deliver(large) }
+        for _ in 0..<60 { edge.uplink.deliver(large) }
         try await until { edge.uplink.closes.contains { $0.code == 4408 } }
         _ = socket
     }
@@ -165,7 +169,8 @@ import Wire
         let edge = try TestEdge()
         let socket = try await edge.welcomed()
         edge.uplink.tell(
-            .notice(.sessionClose(SessionClose(session: edge.uplink.lastSession, code: 4409, reason: "connected again"))))
+            .notice(
+                .sessionClose(SessionClose(session: edge.uplink.lastSession, code: 4409, reason: "connected again"))))
         let closed = try await socket.closed()
         #expect(closed.code == 4409 && closed.reason == "connected again")
         // It knows already.
@@ -206,7 +211,8 @@ import Wire
         uplink.deliver(accepted(1))
         #expect(try await refreshed.next() == accepted(1))
 
-        let bobs = try #require(UserAddress(tenant: .default, user: "bob").flatMap { DeviceAddress(owner: $0, device: "x") })
+        let bobs = try #require(
+            UserAddress(tenant: .default, user: "bob").flatMap { DeviceAddress(owner: $0, device: "x") })
         for token in ["nonsense", edge.token(device: bobs)] {
             try await refreshed.send(.refresh(token: token))
             guard case .error(let failure) = try await refreshed.next() else { return #expect(Bool(false)) }

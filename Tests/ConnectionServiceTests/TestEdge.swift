@@ -22,7 +22,9 @@ struct TestEdge {
     private let authority: String
     private let mint: TokenMint
 
-    init(_ uplink: ScriptedUplink = ScriptedUplink(), change: (inout ConnectionService.Configuration) -> Void = { _ in }) throws {
+    init(
+        _ uplink: ScriptedUplink = ScriptedUplink(), change: (inout ConnectionService.Configuration) -> Void = { _ in }
+    ) throws {
         loops = try EventLoopGroup(count: 2, name: "test")
         self.uplink = uplink
         let key = SigningKey.generateEd25519()
@@ -32,7 +34,7 @@ struct TestEdge {
         let logger = Logger(label: "test", sink: SilentLogSink())
         let service = ConnectionService(
             configuration: configuration, uplink: uplink,
-            verifier: TokenVerifier(keys: [TokenKey(id: "k", key: key.publicKey)], issuer: nil),
+            verifier: TokenVerifier(keys: [TokenKey(id: "k", key: key.verificationKey)], issuer: nil),
             iceServers: { owner in
                 .init(urls: ["turn:relay.test:3478"], username: "1:\(owner)", credential: "secret", lifeSeconds: 60)
             }, logger: logger, metrics: MetricsRegistry())
@@ -49,7 +51,8 @@ struct TestEdge {
     }
 
     func token(
-        scopes: [String] = ["connect", "calls"], life: Duration = .seconds(600), device: DeviceAddress = ScriptedUplink.alice
+        scopes: [String] = ["connect", "calls"], life: Duration = .seconds(600),
+        device: DeviceAddress = ScriptedUplink.alice
     ) -> String {
         mint.mint(for: device, scopes: scopes, now: WallClock.now(), life: life)
     }

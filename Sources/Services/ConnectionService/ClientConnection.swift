@@ -17,7 +17,9 @@ final class ClientConnection: @unchecked Sendable {
     private var session: UInt64 = 0
     private var helloTimer: TimerID?
     private var expiryTimer: TimerID?
-    private var isClosing = false
+    /// Set once this side has begun to close.
+    private var closing: (code: UInt16, reason: String)?
+    private var hasEnded = false
     private var countedBytes = 0
 
     private var loop: EventLoop { socket.loop }
@@ -45,15 +47,17 @@ final class ClientConnection: @unchecked Sendable {
             self?.helloIsOverdue()
         }
         do {
-            while let message = try await socket.receive() {
+            // Once closing has begun it is `close` that receives.
+            while closing == nil, let message = try await socket.receive() {
                 node.metrics.framesReceived.increment()
                 receive(message)
             }
         } catch {}
+        if let closing { await socket.close(code: closing.code, reason: closing.reason) }
         let code = socket.closeCode ?? CloseCode.abnormal
         node.metrics.countClose(code)
         _ = machine.close(code: code, socket.closeReason)
-        isClosing = true
+        hasEnded = true
         countUnanswered()
         endSession(code: code, reason: socket.closeReason)
         cancel(&helloTimer)
@@ -61,7 +65,7 @@ final class ClientConnection: @unchecked Sendable {
     }
 
     private func receive(_ message: WebSocketMessage) {
-        guard !isClosing else { return }
+        guard closing == nil else { return }
         guard bucket.take(now: loop.now) else {
             return perform(machine.close(code: CloseCode.rate, "too many frames"))
         }
@@ -215,11 +219,13 @@ final class ClientConnection: @unchecked Sendable {
     }
 
     private func close(_ code: UInt16, _ reason: String) {
-        guard !isClosing else { return }
-        isClosing = true
+        guard closing == nil, !hasEnded else { return }
+        // A close frame has room for 123 bytes of reason (RFC 6455 section 5.5).
+        let reason = String(decoding: reason.utf8.prefix(120), as: UTF8.self)
+        closing = (code, reason)
         endSession(code: code, reason: reason)
         let socket = socket
-        loop.spawn { await socket.close(code: code, reason: String(reason.prefix(100))) }
+        loop.spawn { await socket.close(code: code, reason: reason) }
     }
 
     /// Closes with 1012. From any thread.
