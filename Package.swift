@@ -158,6 +158,7 @@ let package = Package(
             tests("Wire"),
             tests("ConfigurationFile"),
             tests("AdminService"),
+            tests("Deployment", ["Tokens", "Crypto"]),
             tests("WorkerProtocol"),
             tests("UplinkService"),
             tests("ConnectionService"),

@@ -1,5 +1,8 @@
+package import AdminService
 import Base
 package import ConfigurationFile
+package import HTTP
+package import RouterService
 package import UplinkService
 
 /// All that an edge-central is told by its file.
@@ -9,12 +12,14 @@ package struct CentralConfiguration: Equatable, Sendable {
     package var cluster = "skerry"
     package var name = ""
     package var listen = ListenConfiguration(address: SocketAddress(.anyV4, port: 8470))
+    package var http = HTTPServer.Configuration()
+    package var admin = AdminService.Configuration()
     package var certificate = CertificateConfiguration()
     package var identity = IdentityConfiguration()
     package var signedPaths: [SignedPathConfiguration] = []
     package var uplink = UplinkServer.Configuration()
-
-    package init() {}
+    package var enrolment = EnrolmentConfiguration()
+    package var router = RouterService.Configuration()
 
     /// - Throws: `ConfigurationError`, with everything that is wrong in the file.
     package static func load(_ path: String) throws(ConfigurationError) -> CentralConfiguration {
@@ -25,10 +30,13 @@ package struct CentralConfiguration: Equatable, Sendable {
     package static var keys: [ConfigurationKey] { ConfigurationFile.keys(of: CentralConfiguration.init) }
 
     package init(_ section: ConfigurationSection) {
+        admin.address.port = 9470
         section.readName("cluster", &cluster)
         section.readName("name", &name, isRequired: true)
         process.read(section)
         section.section("listen") { listen.read($0) }
+        section.section("http") { http.read($0) }
+        section.section("admin") { admin.read($0) }
         certificate = section.section("certificate", CertificateConfiguration.init)
         identity = section.section("identity", IdentityConfiguration.init)
         signedPaths = section.list("signed_paths", maxCount: 64, SignedPathConfiguration.init)
@@ -36,5 +44,7 @@ package struct CentralConfiguration: Equatable, Sendable {
             section.reject("signed_paths", "names two keys alike (kid)")
         }
         section.section("uplink") { uplink.read($0) }
+        enrolment = section.section("enrolment", EnrolmentConfiguration.init)
+        section.section("router") { router.read($0) }
     }
 }

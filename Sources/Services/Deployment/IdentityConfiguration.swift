@@ -1,5 +1,5 @@
 import Base
-import ConfigurationFile
+package import ConfigurationFile
 package import Crypto
 import Runtime
 package import Tokens
@@ -22,7 +22,7 @@ package struct IdentityConfiguration: Equatable, Sendable {
 
     package init() {}
 
-    init(_ section: ConfigurationSection) {
+    package init(_ section: ConfigurationSection) {
         section.read("issuer", &issuer)
         keys = section.list("keys", maxCount: 32) { section in
             var key = Key()

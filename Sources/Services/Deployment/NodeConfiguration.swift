@@ -1,5 +1,11 @@
+package import AdminService
 import Base
 package import ConfigurationFile
+package import ConnectionService
+package import HTTP
+package import MediaService
+package import MediaWorkerService
+package import RelayService
 package import UplinkService
 
 /// All that an edge-node is told by its file.
@@ -12,15 +18,30 @@ package struct NodeConfiguration: Equatable, Sendable {
     package var listen = ListenConfiguration(address: SocketAddress(.anyV4, port: 8480))
     /// `host:port` where other edges reach `listen.address`.
     package var siblingAddress = ""
+    package var http = HTTPServer.Configuration()
+    package var admin = AdminService.Configuration()
     package var certificate = CertificateConfiguration()
     package var identity = IdentityConfiguration()
     package var uplink = UplinkClient.Configuration()
-
-    package init() {}
+    package var media = MediaService.Configuration()
+    package var connection = ConnectionService.Configuration()
+    package var worker = MediaWorkerPool.Configuration()
+    package var relay = RelayService.Configuration()
+    /// The secret of TURN credentials: a text of at least 16 bytes, mode 0600.
+    package var relaySecretFile = ""
 
     /// - Throws: `ConfigurationError`, with everything that is wrong in the file.
     package static func load(_ path: String) throws(ConfigurationError) -> NodeConfiguration {
         try ConfigurationFile.load(path, NodeConfiguration.init)
+    }
+
+    /// The relay's configuration with its secret.
+    ///
+    /// - Throws: `EdgeError` that names the file which is wrong.
+    package func loadRelay() throws -> RelayService.Configuration {
+        var loaded = relay
+        loaded.sharedSecret = try SecretFile.readPassphrase(relaySecretFile)
+        return loaded
     }
 
     /// Every key that the file may have.
@@ -35,9 +56,18 @@ package struct NodeConfiguration: Equatable, Sendable {
             listen.read(section)
             section.read("sibling_address", &siblingAddress, "host:port", isRequired: true, parse: hostAndPort)
         }
+        section.section("http") { http.read($0) }
+        section.section("admin") { admin.read($0) }
         certificate = section.section("certificate", CertificateConfiguration.init)
         identity = section.section("identity", IdentityConfiguration.init)
         section.section("uplink") { uplink.read($0) }
+        section.section("media") { media.read($0) }
+        section.section("connection") { connection.read($0) }
+        section.section("worker") { worker.read($0) }
+        section.section("relay") { section in
+            section.readPath("secret_file", &relaySecretFile, isRequired: true)
+            relay.read(section)
+        }
         if region == NodeIdentity.centralRegion { section.reject("region", "\(region) is the centrals' own") }
     }
 }

@@ -28,6 +28,16 @@ package enum SecretFile {
         return secret
     }
 
+    /// A secret that others share as text, so that its characters are the key: at least 16 bytes, without the line's end.
+    package static func readPassphrase(_ path: String) throws -> [UInt8] {
+        var secret = try read(path)
+        while let last = secret.last, [0x0A, 0x0D, 0x20].contains(last) { secret.removeLast() }
+        guard secret.count >= 16 else {
+            throw EdgeError(.invalid, "\(path) has to hold a text of at least 16 bytes", side: .internal)
+        }
+        return secret
+    }
+
     /// A secret in text form, such as a private key in PEM.
     package static func readText(_ path: String) throws -> String { try text(try read(path), path) }
 

@@ -1,5 +1,5 @@
 package import Base
-package import ConfigurationFile
+import ConfigurationFile
 package import Tokens
 
 /// A key under which media paths are signed.

@@ -1,0 +1,32 @@
+import ConfigurationFile
+import HTTP
+
+extension HTTPServer.Configuration {
+    mutating func read(_ section: ConfigurationSection) {
+        section.read("max_head_bytes", &maxHeadBytes, in: 1024...1 << 20)
+        section.read("max_head_fields", &maxHeadFields, in: 10...10_000)
+        section.read("head_timeout_ms", &headTimeoutMs, in: 100...600_000)
+        section.read("idle_timeout_ms", &idleTimeoutMs, in: 100...3_600_000)
+        section.read("body_timeout_ms", &bodyTimeoutMs, in: 100...3_600_000)
+        section.read("send_timeout_ms", &sendTimeoutMs, in: 100...3_600_000)
+        section.read("max_drained_body_bytes", &maxDrainedBodyBytes, in: 0...1 << 30)
+        section.section("web_socket") { webSocket.read($0) }
+    }
+}
+
+extension WebSocket.Configuration {
+    mutating func read(_ section: ConfigurationSection) {
+        section.read("max_queued_bytes", &maxQueuedBytes, in: 1 << 16...1 << 30)
+        section.read("send_timeout_ms", &sendTimeoutMs, in: 100...600_000)
+        section.read("ping_interval_ms", &pingIntervalMs, in: 100...3_600_000)
+        section.read("pong_timeout_ms", &pongTimeoutMs, in: 100...3_600_000)
+        section.read("close_timeout_ms", &closeTimeoutMs, in: 100...600_000)
+    }
+}
+
+extension EdgeListener.Configuration {
+    mutating func read(_ section: ConfigurationSection) {
+        section.read("handshake_timeout_ms", &handshakeTimeoutMs, in: 100...600_000)
+        section.read("max_connections", &maxConnections, in: 1...10_000_000)
+    }
+}

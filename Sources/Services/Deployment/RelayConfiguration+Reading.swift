@@ -1,0 +1,42 @@
+import Base
+import ConfigurationFile
+import RelayService
+
+extension RelayService.Configuration {
+    /// The secret is read from its own file, later.
+    mutating func read(_ section: ConfigurationSection) {
+        readAddresses(section)
+        section.read("realm", &realm, "a text of 1 to 40 bytes") { (1...40).contains($0.utf8.count) ? $0 : nil }
+        section.read("credential_lifetime_seconds", &credentialLifetimeSeconds, in: 60...30 * 86_400)
+        section.read("nonce_lifetime_ms", &nonceLifetimeMs, in: 1000...86_400_000)
+        section.read("max_allocations", &maxAllocations, in: 1...1_000_000)
+        section.read("max_allocations_per_user", &maxAllocationsPerUser, in: 1...1_000_000)
+        section.read("default_lifetime_seconds", &defaultLifetimeSeconds, in: 1...86_400)
+        section.read("max_lifetime_seconds", &maxLifetimeSeconds, in: 1...86_400)
+        section.read("max_permissions_per_allocation", &maxPermissionsPerAllocation, in: 1...4096)
+        section.read("max_channels_per_allocation", &maxChannelsPerAllocation, in: 1...4096)
+        section.read("allow_rfc5766_channel_numbers", &allowRFC5766ChannelNumbers)
+        section.read("unauthenticated_answers_per_second", &unauthenticatedAnswersPerSecond, in: 1...1_000_000)
+        section.read("unauthenticated_answers_burst", &unauthenticatedAnswersBurst, in: 1...1_000_000)
+        section.read("allow_loopback_peers", &allowLoopbackPeers)
+        section.read("listener_buffer_bytes", &listenerBufferBytes, in: 64 << 10...1 << 30)
+        section.read("relay_buffer_bytes", &relayBufferBytes, in: 16 << 10...1 << 30)
+        section.read("drain_timeout_ms", &drainTimeoutMs, in: 0...3_600_000)
+        if defaultLifetimeSeconds > maxLifetimeSeconds {
+            section.reject("default_lifetime_seconds", "has to be at most max_lifetime_seconds")
+        }
+    }
+
+    private mutating func readAddresses(_ section: ConfigurationSection) {
+        section.read("listen_address", &listenAddress)
+        section.read("relay_address", &relayAddress)
+        section.read("external_address", &externalAddress)
+        section.read("public_host", &publicHost)
+        section.read("first_relay_port", &firstRelayPort, in: 1024...65535)
+        section.read("last_relay_port", &lastRelayPort, in: 1024...65535)
+        section.read("refused_peer_ports", &refusedPeerPorts, "a port", maxCount: 256) { UInt16($0) }
+        if firstRelayPort > lastRelayPort {
+            section.reject("first_relay_port", "has to be at most last_relay_port")
+        }
+    }
+}
