@@ -22,6 +22,12 @@ final class MemoryDirectory: Sendable {
         var registrations = 0
         var refusal: EdgeError?
         var leaseMilliseconds: UInt32 = 60_000
+        /// Who a token belongs to; one that is not here is the user's own name.
+        var users: [String: String] = [:]
+        /// Where a node's siblings reach it.
+        var addresses: [String: String] = [:]
+
+        func user(_ token: String) -> String { users[token] ?? token }
     }
 
     let state = Mutex(State())
@@ -54,13 +60,14 @@ final class MemoryDirectory: Sendable {
                 let expiresAt: WallTime? =
                     if case .seconds(let seconds) = media.retention { state.time + .seconds(seconds) } else { nil }
                 if var entry = state.entries[key] {
-                    if let token = media.token { entry.readers.insert(token) }
+                    if let token = media.token { entry.readers.insert(state.user(token)) }
                     if entry.register.object == media.object { entry.holders.insert(node) }
                     state.entries[key] = entry
                     return MediaRegistered(object: entry.register.object, expiresAt: entry.expiresAt)
                 }
                 state.entries[key] = Entry(
-                    register: media, holders: [node], expiresAt: expiresAt, readers: media.token.map { [$0] } ?? [])
+                    register: media, holders: [node], expiresAt: expiresAt,
+                    readers: media.token.map { [state.user($0)] } ?? [])
                 return MediaRegistered(object: media.object, expiresAt: expiresAt)
             }
         }
@@ -71,7 +78,7 @@ final class MemoryDirectory: Sendable {
                 guard let entry = state.entries[MemoryDirectory.key(lookup.media, lookup.variant)],
                     let original = state.entries[MemoryDirectory.key(lookup.media, "")]
                 else { throw EdgeError(.notFound, "absent") }
-                if case .token(let token) = lookup.authorization, !original.readers.contains(token) {
+                if case .token(let token) = lookup.authorization, !original.readers.contains(state.user(token)) {
                     throw EdgeError(.notFound, "absent")
                 }
                 if let expiresAt = entry.expiresAt, state.time >= expiresAt { throw EdgeError(.notFound, "absent") }
@@ -81,14 +88,16 @@ final class MemoryDirectory: Sendable {
                     mode: register.mode, contentType: register.contentType, filename: register.filename,
                     manifestRoot: register.manifestRoot, objectKey: register.objectKey, expiresAt: entry.expiresAt,
                     leaseMilliseconds: state.leaseMilliseconds, noStore: false,
-                    holders: entry.holders.map { EdgeDescription(name: $0, region: "r", siblingAddress: $0) })
+                    holders: entry.holders.map {
+                        EdgeDescription(name: $0, region: "r", siblingAddress: state.addresses[$0] ?? $0)
+                    })
             }
         }
 
         func grant(_ grant: MediaGrant) async throws {
             try up { state in
                 let key = MemoryDirectory.key(grant.media, "")
-                guard state.entries[key]?.readers.contains(grant.token) == true else {
+                guard state.entries[key]?.readers.contains(state.user(grant.token)) == true else {
                     throw EdgeError(.notFound, "absent")
                 }
                 for user in grant.users { state.entries[key]?.readers.insert(user) }
@@ -98,7 +107,8 @@ final class MemoryDirectory: Sendable {
         func release(_ release: MediaRelease) async throws {
             try up { state in
                 let key = MemoryDirectory.key(release.media, "")
-                guard state.entries[key]?.readers.remove(release.token) != nil else {
+                let user = state.user(release.token)
+                guard state.entries[key]?.readers.remove(user) != nil else {
                     throw EdgeError(.notFound, "absent")
                 }
             }

@@ -80,7 +80,7 @@ final class ThumbnailJobs: Sendable {
             try await store.index.saveAttempt(of: job)
             let image: [UInt8]
             do {
-                image = try await maker.thumbnail(width: ThumbnailVariant.width, of: input(source, key)).webp
+                image = try await maker.webP(width: ThumbnailVariant.width, of: input(source, key))
             } catch let error as MediaWorkerError {
                 logger.info("no thumbnail", metadata: ["media": "\(job.media)", "error": "\(error)"])
                 if error.isFinal { return try await giveUp(job) }

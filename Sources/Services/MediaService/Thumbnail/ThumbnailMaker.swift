@@ -2,8 +2,14 @@ package import MediaWorkerService
 
 /// Makes thumbnails: `MediaWorkerPool`, in a process of its own.
 package protocol ThumbnailMaker: Sendable {
+    /// A WebP image.
+    ///
     /// - Throws: `MediaWorkerError`, or what reading the input threw.
-    func thumbnail(width: Int, of input: WorkerInput) async throws -> Thumbnail
+    func webP(width: Int, of input: WorkerInput) async throws -> [UInt8]
 }
 
-extension MediaWorkerPool: ThumbnailMaker {}
+extension MediaWorkerPool: ThumbnailMaker {
+    package func webP(width: Int, of input: WorkerInput) async throws -> [UInt8] {
+        try await thumbnail(width: width, of: input).webp
+    }
+}
