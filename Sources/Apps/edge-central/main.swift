@@ -1,1 +1,5 @@
-print("placeholder")
+import Deployment
+
+await runProcess("edge-central", CentralConfiguration.self) { configuration, context in
+    try EdgeCentral(configuration, context)
+}

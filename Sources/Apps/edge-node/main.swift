@@ -1,1 +1,5 @@
-print("placeholder")
+import Deployment
+
+await runProcess("edge-node", NodeConfiguration.self) { configuration, context in
+    try EdgeNode(configuration, context)
+}

@@ -1,0 +1,56 @@
+import AdminService
+import Base
+import Deployment
+import HTTP
+import RouterService
+import Runtime
+import UplinkService
+
+/// The services of a central, joined: one port for uplinks and the HTTP API, the router behind it, and the admin address.
+struct EdgeCentral: Assembly {
+    let services: [any Service]
+    private let enrolment: EnrolmentAuthority?
+    private let uplinks: UplinkServer
+
+    init(_ configuration: CentralConfiguration, _ context: ProcessContext) async throws {
+        let logger = context.logger
+        let metrics = context.metrics
+        let certificate = try configuration.certificate.load()
+
+        let router = try RouterService(
+            configuration: configuration.router, loop: context.mainLoop,
+            verifier: try configuration.identity.loadVerifier(),
+            signedPathKeys: try configuration.signedPaths.map { try $0.load() },
+            logger: logger.child("router"), metrics: metrics)
+        let uplinks = UplinkServer(
+            configuration: configuration.uplink, cluster: configuration.cluster, handler: router,
+            logger: logger.child("uplink"), metrics: metrics)
+        self.uplinks = uplinks
+
+        var routes = HTTPRoutes()
+        enrolment = try configuration.loadEnrolment(logger: logger.child("enrolment"), metrics: metrics)
+        enrolment?.register(in: &routes)
+
+        let tls = try TLSContext.server(
+            certificatePEM: certificate.certificate, privateKeyPEM: certificate.privateKey,
+            clientAuthorityPEM: certificate.authority, protocols: [UplinkProtocol.applicationProtocol, "http/1.1"],
+            requireClientCertificateFor: [UplinkProtocol.applicationProtocol])
+        let listener = EdgeListener(
+            on: configuration.listen.address, loops: context.loops.loops, tls: tls,
+            allowsPlain: configuration.listen.allowsPlainHTTP,
+            server: HTTPServer(
+                configuration: configuration.http, routes: routes, logger: logger.child("http"), metrics: metrics,
+                name: "public"),
+            protocols: [UplinkProtocol.applicationProtocol: { await uplinks.serve($0) }],
+            configuration: configuration.connections, logger: logger, metrics: metrics)
+        try listener.listen()
+
+        let admin = AdminService(
+            configuration: configuration.admin, loop: context.mainLoop, metrics: metrics, checks: [],
+            logger: logger.child("admin"))
+        try admin.start()
+        services = [listener, router, admin]
+    }
+
+    func close() { uplinks.closeAll() }
+}

@@ -1,0 +1,104 @@
+import AdminService
+import Base
+import ConnectionService
+import Deployment
+import HTTP
+import MediaService
+import MediaWorkerService
+import RelayService
+import Runtime
+import UplinkService
+import Wire
+
+/// The services of an edge, joined: one port for clients and siblings, the relay, the uplink, and the admin address.
+struct EdgeNode: Assembly {
+    let services: [any Service]
+    private let media: MediaService
+
+    init(_ configuration: NodeConfiguration, _ context: ProcessContext) async throws {
+        let logger = context.logger
+        let metrics = context.metrics
+        let loops = context.loops.loops
+        let certificate = try configuration.certificate.load()
+        let verifier = try configuration.identity.loadVerifier()
+
+        let relay = try RelayService(
+            configuration: try configuration.relay.load(), loops: loops,
+            ownPorts: [configuration.listen.address.port, configuration.admin.address.port],
+            logger: logger.child("relay"), metrics: metrics)
+
+        let uplink = UplinkClient(
+            configuration: configuration.uplink,
+            hello: UplinkHello(
+                versions: UplinkProtocol.acceptedVersions, node: configuration.name, region: configuration.region,
+                siblingAddress: configuration.siblingAddress, turnURLs: relay.urls, build: Self.build),
+            tls: try UplinkClient.tlsContext(
+                cluster: configuration.cluster, certificatePEM: certificate.certificate,
+                privateKeyPEM: certificate.privateKey, authorityPEM: certificate.authority),
+            loop: context.mainLoop, logger: logger.child("uplink"), metrics: metrics)
+
+        let workers = MediaWorkerPool(
+            configuration: configuration.mediaWorkers, loops: context.loops, logger: logger.child("media-worker"),
+            metrics: metrics)
+        let siblingTLS = try TLSContext.client(
+            trustPEM: certificate.authority, certificatePEM: certificate.certificate,
+            privateKeyPEM: certificate.privateKey, protocols: [HTTPSiblingTransport.applicationProtocol],
+            expectedURIPrefix: NodeIdentity.uriPrefix(cluster: configuration.cluster))
+        let media = try MediaService(
+            configuration: configuration.media, node: configuration.name,
+            directory: UplinkDirectory(
+                uplink, registerTimeout: .milliseconds(configuration.media.registerTimeoutMs),
+                maxClockUncertainty: .milliseconds(configuration.maxClockUncertaintyMs)),
+            siblings: HTTPSiblingTransport(loops: loops, tls: siblingTLS), thumbnails: workers, tokens: verifier,
+            loop: context.mainLoop, logger: logger.child("media"), metrics: metrics)
+        self.media = media
+
+        let connections = ConnectionService(
+            configuration: configuration.connections, uplink: uplink, verifier: verifier,
+            iceServers: { user in
+                let credentials = relay.iceServers(for: user, now: WallClock.now())
+                return ConnectionService.ICEServers(
+                    urls: credentials.urls, username: credentials.username, credential: credentials.credential,
+                    lifeSeconds: Int(credentials.ttlSeconds))
+            },
+            logger: logger.child("connections"), metrics: metrics)
+        uplink.observe { event in
+            switch event {
+            case .notice(.mediaPurge(let objects)): context.mainLoop.spawn { await media.purge(objects) }
+            case .connected: media.centralIsBack()
+            default: break
+            }
+        }
+
+        var routes = HTTPRoutes()
+        media.addRoutes(to: &routes)
+        connections.register(in: &routes)
+        let siblings = HTTPServer(
+            configuration: configuration.http, routes: media.siblingRoutes(cluster: configuration.cluster),
+            logger: logger.child("siblings"), metrics: metrics, name: "siblings")
+        let tls = try TLSContext.server(
+            certificatePEM: certificate.certificate, privateKeyPEM: certificate.privateKey,
+            clientAuthorityPEM: certificate.authority,
+            protocols: ["http/1.1", HTTPSiblingTransport.applicationProtocol],
+            requireClientCertificateFor: [HTTPSiblingTransport.applicationProtocol])
+        let listener = EdgeListener(
+            on: configuration.listen.address, loops: loops, tls: tls, allowsPlain: configuration.listen.allowsPlainHTTP,
+            server: HTTPServer(
+                configuration: configuration.http, routes: routes, logger: logger.child("http"), metrics: metrics,
+                name: "public"),
+            protocols: [HTTPSiblingTransport.applicationProtocol: { await siblings.serve($0) }],
+            configuration: configuration.listener, logger: logger, metrics: metrics)
+        try listener.listen()
+
+        let admin = AdminService(
+            configuration: configuration.admin, loop: context.mainLoop, metrics: metrics,
+            checks: [ReadinessCheck("uplink") { uplink.isConnected ? nil : "the central cannot be reached" }],
+            logger: logger.child("admin"))
+        try admin.start()
+        services = [listener, connections, media, workers, relay, uplink, admin]
+    }
+
+    func close() { media.close() }
+
+    private static let build = "0.1.0"
+}
