@@ -66,8 +66,15 @@ let floors: [Floor] = [
     ]),
     Floor("Apps", [  // configuration to services
         Module.app("media-worker", ["WorkerProtocol", "CFFmpeg", "CWebP", "CSeccomp"]),
-        Module.app("edge-node", ["Base", "Runtime", "Deployment"]),
-        Module.app("edge-central", ["Base", "Runtime", "Deployment"]),
+        Module.app(
+            "edge-node",
+            [
+                "Base", "Wire", "Runtime", "HTTP", "AdminService", "UplinkService", "RelayService", "MediaWorkerService",
+                "MediaService", "ConnectionService", "Deployment",
+            ]),
+        Module.app(
+            "edge-central",
+            ["Base", "Crypto", "Runtime", "HTTP", "AdminService", "UplinkService", "RouterService", "Deployment"]),
         Module.app(
             "edgectl",
             [

@@ -1,5 +1,6 @@
 import AdminService
 import Base
+import Crypto
 import Deployment
 import HTTP
 import RouterService
@@ -9,7 +10,7 @@ import UplinkService
 /// The services of a central, joined: one port for uplinks and the HTTP API, the router behind it, and the admin address.
 struct EdgeCentral: Assembly {
     let services: [any Service]
-    private let enrolment: EnrolmentAuthority?
+    private let enrolments: EnrolmentStore?
     private let uplinks: UplinkServer
 
     init(_ configuration: CentralConfiguration, _ context: ProcessContext) async throws {
@@ -28,8 +29,18 @@ struct EdgeCentral: Assembly {
         self.uplinks = uplinks
 
         var routes = HTTPRoutes()
-        enrolment = try configuration.loadEnrolment(logger: logger.child("enrolment"), metrics: metrics)
-        enrolment?.register(in: &routes)
+        if let keyFile = configuration.enrolment.authorityKeyFile, let path = configuration.enrolment.databasePath {
+            let store = try EnrolmentStore(path: path)
+            enrolments = store
+            EnrolmentAuthority(
+                configuration: configuration.enrolment.authority, cluster: configuration.cluster,
+                authority: try CertificateAuthority(
+                    certificatePEM: certificate.authority, privateKeyPEM: try SecretFile.readText(keyFile)),
+                store: store, logger: logger.child("enrolment"), now: WallClock.now
+            ).register(in: &routes)
+        } else {
+            enrolments = nil
+        }
 
         let tls = try TLSContext.server(
             certificatePEM: certificate.certificate, privateKeyPEM: certificate.privateKey,
@@ -42,7 +53,7 @@ struct EdgeCentral: Assembly {
                 configuration: configuration.http, routes: routes, logger: logger.child("http"), metrics: metrics,
                 name: "public"),
             protocols: [UplinkProtocol.applicationProtocol: { await uplinks.serve($0) }],
-            configuration: configuration.connections, logger: logger, metrics: metrics)
+            configuration: configuration.listen.limits, logger: logger, metrics: metrics)
         try listener.listen()
 
         let admin = AdminService(
@@ -52,5 +63,8 @@ struct EdgeCentral: Assembly {
         services = [listener, router, admin]
     }
 
-    func close() { uplinks.closeAll() }
+    func close() {
+        uplinks.closeAll()
+        enrolments?.close()
+    }
 }

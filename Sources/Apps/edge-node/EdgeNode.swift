@@ -14,6 +14,7 @@ import Wire
 struct EdgeNode: Assembly {
     let services: [any Service]
     private let media: MediaService
+    private let resolverPool: BlockingPool
 
     init(_ configuration: NodeConfiguration, _ context: ProcessContext) async throws {
         let logger = context.logger
@@ -23,22 +24,23 @@ struct EdgeNode: Assembly {
         let verifier = try configuration.identity.loadVerifier()
 
         let relay = try RelayService(
-            configuration: try configuration.relay.load(), loops: loops,
+            configuration: try configuration.loadRelay(), loops: loops,
             ownPorts: [configuration.listen.address.port, configuration.admin.address.port],
             logger: logger.child("relay"), metrics: metrics)
 
+        resolverPool = BlockingPool(threads: 1, name: "resolver", queueLimit: 64)
         let uplink = UplinkClient(
             configuration: configuration.uplink,
             hello: UplinkHello(
                 versions: UplinkProtocol.acceptedVersions, node: configuration.name, region: configuration.region,
                 siblingAddress: configuration.siblingAddress, turnURLs: relay.urls, build: Self.build),
             tls: try UplinkClient.tlsContext(
-                cluster: configuration.cluster, certificatePEM: certificate.certificate,
-                privateKeyPEM: certificate.privateKey, authorityPEM: certificate.authority),
-            loop: context.mainLoop, logger: logger.child("uplink"), metrics: metrics)
+                cluster: configuration.cluster, authorityPEM: certificate.authority,
+                certificatePEM: certificate.certificate, privateKeyPEM: certificate.privateKey),
+            loop: context.mainLoop, resolver: HostResolver(pool: resolverPool), logger: logger.child("uplink"), metrics: metrics)
 
         let workers = MediaWorkerPool(
-            configuration: configuration.mediaWorkers, loops: context.loops, logger: logger.child("media-worker"),
+            configuration: configuration.worker, loops: context.loops, logger: logger.child("media-worker"),
             metrics: metrics)
         let siblingTLS = try TLSContext.client(
             trustPEM: certificate.authority, certificatePEM: certificate.certificate,
@@ -48,13 +50,13 @@ struct EdgeNode: Assembly {
             configuration: configuration.media, node: configuration.name,
             directory: UplinkDirectory(
                 uplink, registerTimeout: .milliseconds(configuration.media.registerTimeoutMs),
-                maxClockUncertainty: .milliseconds(configuration.maxClockUncertaintyMs)),
+                maxClockUncertainty: .milliseconds(configuration.media.maxClockUncertaintyMs)),
             siblings: HTTPSiblingTransport(loops: loops, tls: siblingTLS), thumbnails: workers, tokens: verifier,
             loop: context.mainLoop, logger: logger.child("media"), metrics: metrics)
         self.media = media
 
         let connections = ConnectionService(
-            configuration: configuration.connections, uplink: uplink, verifier: verifier,
+            configuration: configuration.connection, uplink: uplink, verifier: verifier,
             iceServers: { user in
                 let credentials = relay.iceServers(for: user, now: WallClock.now())
                 return ConnectionService.ICEServers(
@@ -87,7 +89,7 @@ struct EdgeNode: Assembly {
                 configuration: configuration.http, routes: routes, logger: logger.child("http"), metrics: metrics,
                 name: "public"),
             protocols: [HTTPSiblingTransport.applicationProtocol: { await siblings.serve($0) }],
-            configuration: configuration.listener, logger: logger, metrics: metrics)
+            configuration: configuration.listen.limits, logger: logger, metrics: metrics)
         try listener.listen()
 
         let admin = AdminService(
@@ -98,7 +100,10 @@ struct EdgeNode: Assembly {
         services = [listener, connections, media, workers, relay, uplink, admin]
     }
 
-    func close() { media.close() }
+    func close() {
+        media.close()
+        resolverPool.shutdown()
+    }
 
     private static let build = "0.1.0"
 }

@@ -1,5 +1,5 @@
 import Deployment
 
 await runProcess("edge-node", NodeConfiguration.self) { configuration, context in
-    try EdgeNode(configuration, context)
+    try await EdgeNode(configuration, context)
 }

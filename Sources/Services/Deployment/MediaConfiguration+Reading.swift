@@ -11,6 +11,7 @@ extension MediaService.Configuration {
         section.read("read_batch_bytes", &readBatchBytes, in: 64 << 10...64 << 20)
         section.read("max_leases", &maxLeases, in: 1...10_000_000)
         section.read("outage_grace_ms", &outageGraceMs, in: 0...86_400_000)
+        section.read("max_clock_uncertainty_ms", &maxClockUncertaintyMs, in: 1...60_000)
         section.read("max_fills", &maxFills, in: 1...4096)
         section.read("fill_batch_chunks", &fillBatchChunks, in: 1...1024)
         section.read("max_derivative_wait_ms", &maxDerivativeWaitMs, in: 0...60_000)

@@ -1,5 +1,5 @@
 package import Base
-import ConfigurationFile
+package import ConfigurationFile
 import Glibc
 package import Runtime
 

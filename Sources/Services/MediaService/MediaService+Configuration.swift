@@ -33,6 +33,9 @@ extension MediaService {
         package var maxLeases = 8192
         /// While the central cannot be reached, a lease that ended is good for so long, never past an expiry.
         package var outageGraceMs: Int64 = 600_000
+        /// The central's clock counts as unknown while it is known less exactly than this; what may have expired by then is
+        /// refused.
+        package var maxClockUncertaintyMs: Int64 = 1000
         /// Objects fetched from siblings at the same time.
         package var maxFills = 16
         /// Chunks of 64 KiB in one request to a sibling.
