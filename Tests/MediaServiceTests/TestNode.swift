@@ -36,7 +36,7 @@ final class TestNode: Sendable {
         loops = try EventLoopGroup(count: 1)
         let view = directory.view(of: name)
         let logger = Logger(label: "test", sink: SilentLogSink())
-        store = try Store(configuration: configuration)
+        store = try Store(configuration: configuration, metrics: MediaMetrics(MetricsRegistry()))
         let now: @Sendable () -> WallTime = { WallClock.now() }
         uploads = Uploads(store: store, configuration: configuration, now: now)
         finisher = UploadFinisher(

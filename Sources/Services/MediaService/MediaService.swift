@@ -37,7 +37,7 @@ package final class MediaService: Service {
         self.logger = logger
         // The central's clock where it is known: uploads are dated by it, tokens are judged by it.
         let now: @Sendable () -> WallTime = { directory.centralTime ?? WallClock.now() }
-        let store = try Store(configuration: configuration)
+        let store = try Store(configuration: configuration, metrics: MediaMetrics(metrics))
         self.store = store
         let uploads = Uploads(store: store, configuration: configuration, now: now)
         self.uploads = uploads
@@ -138,6 +138,8 @@ package final class MediaService: Service {
         if let time = directory.centralTime {
             for object in try await store.index.objects(expiredBefore: time, limit: 1000) {
                 await directory.hold(object: object, holds: true)
+                // Asked again then, if it is still here.
+                try await store.index.setExpiry(time + .seconds(3600), of: object)
             }
         }
     }

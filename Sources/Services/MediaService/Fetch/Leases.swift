@@ -67,8 +67,10 @@ final class Leases: Sendable {
             if error.isOutage, let held, clock() < held.end + .milliseconds(configuration.outageGraceMs) {
                 return try unexpired(held.found)
             }
-            if error.kind == .notFound { forget(key) }
-            throw error
+            guard error.kind == .notFound else { throw error }
+            forget(key)
+            // One text for all that is not there.
+            throw MediaProblem.notFound
         }
     }
 
@@ -102,7 +104,7 @@ final class Leases: Sendable {
                 .unavailable, "the central's clock is not known well enough to tell what has expired", side: .upstream,
                 isRetryable: true)
         }
-        guard time < expiresAt else { throw EdgeError(.notFound, "there is no such media, or it is not yours") }
+        guard time < expiresAt else { throw MediaProblem.notFound }
         return found
     }
 

@@ -71,6 +71,8 @@ final class Objects: Sendable {
             try await store.index.delete(object: object)
         }
         try await store.removeDoomedFiles()
+        // The central waits to hear it, and says it again to an edge that comes back.
+        for object in objects { await directory.hold(object: object, holds: false) }
     }
 
     /// A broken object is fetched again by the next reader, if another edge has it; the only copy stays.
@@ -161,10 +163,13 @@ final class Objects: Sendable {
                 throw failure
             }
             table.withLock { $0.entries[record.object]?.isFilling = false }
+            store.metrics.fills.increment()
+            store.metrics.filledBytes.increment(by: UInt64(record.layout.storedBytes))
             await directory.hold(object: record.object, holds: true)
         } catch {
             let failure = error as? EdgeError ?? EdgeError(.unavailable, "a fill failed", side: .upstream, cause: error)
             logger.warning("a fill failed", metadata: ["error": "\(failure)"])
+            store.metrics.failedFills.increment()
             fill.target.fail(failure)
             table.withLock { table in
                 if table.entries[record.object]?.object === fill.target { table.entries[record.object] = nil }

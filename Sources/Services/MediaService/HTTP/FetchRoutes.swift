@@ -72,6 +72,7 @@ struct FetchRoutes: Sendable {
     {
         ObjectResponse(
             media: media, variant: variant, found: found, type: type, objects: objects, disk: store.disk,
+            metrics: store.metrics,
             directory: directory, configuration: configuration)
     }
 
@@ -92,8 +93,9 @@ struct FetchRoutes: Sendable {
             try await thumbnails.ensure(of: original, media: media)
             let deadline = MonotonicClock.now() + wait(exchange.request)
             while found == nil, MonotonicClock.now() < deadline {
-                try await exchange.loop.sleep(for: .milliseconds(100))
-                found = try await variant(authorization, media)
+                found = try await variant(authorization, media, wait: deadline - MonotonicClock.now())
+                // The central may be unable to wait.
+                if found == nil { try await exchange.loop.sleep(for: .milliseconds(100)) }
             }
         }
         guard let found else { throw MediaProblem.notReady(retryAfterSeconds: 2) }
@@ -103,10 +105,15 @@ struct FetchRoutes: Sendable {
         try await response(media, ThumbnailVariant.name, found, type).send(exchange)
     }
 
-    private func variant(_ authorization: MediaAuthorization, _ media: MediaID) async throws -> MediaFound? {
+    /// Nil if it is not there yet.
+    private func variant(
+        _ authorization: MediaAuthorization, _ media: MediaID, wait: Duration = .zero
+    ) async throws -> MediaFound? {
         do {
-            return try await leases.lookup(authorization, media, variant: ThumbnailVariant.name)
-        } catch let error as EdgeError where error.kind == .notFound {
+            return try await leases.lookup(authorization, media, variant: ThumbnailVariant.name, wait: wait)
+        } catch let error as EdgeError
+            where error.kind == .notFound || (error.kind == .unavailable && !error.isOutage)
+        {
             return nil
         }
     }

@@ -15,6 +15,7 @@ struct ObjectResponse: Sendable {
     let type: ServedType
     let objects: Objects
     let disk: Disk
+    let metrics: MediaMetrics
     let directory: any MediaDirectory
     let configuration: MediaService.Configuration
 
@@ -127,6 +128,7 @@ struct ObjectResponse: Sendable {
             }
         }
         if !end.isEmpty { try await exchange.write(end) }
+        metrics.servedBytes.increment(by: UInt64(parts.reduce(0) { $0 + $1.range.count }))
         try await exchange.end()
     }
 

@@ -8,11 +8,13 @@ final class Store: Sendable {
     let index: StoreIndex
     let nodeKey: NodeKey
     let disk: Disk
+    let metrics: MediaMetrics
     /// Files that are on their way into the index: doomed there, but not to be deleted.
     private let adopting = Mutex<Set<String>>([])
 
     /// Opens the store and removes what a crash left behind of fills.
-    init(configuration: MediaService.Configuration) throws {
+    init(configuration: MediaService.Configuration, metrics: MediaMetrics) throws {
+        self.metrics = metrics
         folder = try StoreFolder(root: configuration.dataDirectory)
         try folder.removeFills()
         nodeKey = try NodeKey.load(path: folder.keyPath)

@@ -112,6 +112,7 @@ final class ThumbnailJobs: Sendable {
     private func giveUp(_ job: ThumbnailJob) async throws -> Bool {
         _ = try await register(
             [], of: job, object: UUID.v7(at: WallClock.now()), key: randomBytes(32), root: Manifest.emptyRoot)
+        store.metrics.failedThumbnails.increment()
         var job = job
         job.hasFailed = true
         try await store.index.saveAttempt(of: job)
@@ -140,6 +141,7 @@ final class ThumbnailJobs: Sendable {
                 ObjectRecord(
                     object: object, media: job.media, variant: job.variant, file: name, size: Int64(image.count),
                     mode: .managed, manifestRoot: root, expiresAt: registered.expiresAt), finishing: job)
+            store.metrics.thumbnails.increment()
             return true
         } catch {
             try? await store.disk.run { [store] in try FileSystem.remove(store.folder.fillPath(name)) }

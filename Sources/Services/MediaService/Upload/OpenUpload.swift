@@ -26,6 +26,7 @@ final class OpenUpload: Sendable {
     private let writer: UploadWriter?
     private let index: StoreIndex
     private let disk: Disk
+    private let metrics: MediaMetrics
     private let configuration: MediaService.Configuration
     private let now: @Sendable () -> WallTime
 
@@ -37,6 +38,7 @@ final class OpenUpload: Sendable {
         self.writer = writer
         index = store.index
         disk = store.disk
+        metrics = store.metrics
         self.configuration = configuration
         self.now = now
         state = Mutex(State(machine: record.machine))
@@ -114,6 +116,7 @@ final class OpenUpload: Sendable {
                         checkpoint.progress, firstLeaf: checkpoint.firstLeaf, leaves: checkpoint.leaves, of: record.id,
                         now: now())
                     writer.committed()
+                    metrics.uploadedBytes.increment(by: UInt64(received - durable))
                 }
             }
             return state.withLock { state in

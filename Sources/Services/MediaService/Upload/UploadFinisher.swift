@@ -100,6 +100,7 @@ final class UploadFinisher: Sendable {
                 createdAt: record.createdAt, expiresAt: registered.expiresAt, attempts: 0, hasFailed: false)
         }
         try await store.index.saveRegistered(record, object: isOurs ? object : nil, job: job, now: now())
+        store.metrics.registeredUploads.increment()
         if case .dropObject = upload.registered(isOurs: isOurs) { try await store.removeDoomedFiles() }
         onRegistered(job != nil)
         return .registered(media)

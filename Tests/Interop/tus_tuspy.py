@@ -1,0 +1,207 @@
+#!/usr/bin/env python3
+"""Uploads with tuspy through a proxy that cuts connections, kills the node in the middle, and compares at another edge.
+
+usage: tus_tuspy.py [--dev var/dev.json] [--megabytes 100] [--cuts 3] [--sealed] [--no-kill]
+
+Needs the Python package tuspy, and two edges started by Scripts/run. Exits non-zero if anything is not right.
+"""
+import argparse
+import hashlib
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import urllib.request
+
+from tusclient import client as tus
+from tusclient.exceptions import TusCommunicationError, TusUploadFailed
+
+import requests
+
+
+def fail(message):
+    print("FAILED:", message)
+    sys.exit(1)
+
+
+class CuttingProxy:
+    """Forwards TCP to a node; cuts a connection hard after each of the given numbers of uploaded bytes."""
+
+    def __init__(self, target, cuts):
+        self.target = target
+        self.cuts = sorted(cuts)
+        self.sent = 0
+        self.done_cuts = 0
+        self.lock = threading.Lock()
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self.listener.getsockname()[1]
+        threading.Thread(target=self.accept, daemon=True).start()
+
+    def accept(self):
+        while True:
+            client, _ = self.listener.accept()
+            try:
+                server = socket.create_connection(self.target, timeout=5)
+            except OSError:
+                client.close()
+                continue
+            server.settimeout(None)
+            threading.Thread(target=self.pump, args=(client, server, True), daemon=True).start()
+            threading.Thread(target=self.pump, args=(server, client, False), daemon=True).start()
+
+    def pump(self, source, sink, counts):
+        try:
+            while data := source.recv(65536):
+                if counts:
+                    with self.lock:
+                        self.sent += len(data)
+                        cut = bool(self.cuts) and self.sent >= self.cuts[0]
+                        if cut:
+                            self.cuts.pop(0)
+                            self.done_cuts += 1
+                    if cut:
+                        sink.sendall(data[: len(data) // 2])
+                        # No FIN and no farewell: a reset on both sides.
+                        for end in (source, sink):
+                            end.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+                            end.close()
+                        return
+                sink.sendall(data)
+        except OSError:
+            pass
+        for end in (source, sink):
+            try:
+                end.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                pass
+
+
+def wait_until_ready(edge, seconds=30):
+    deadline = time.time() + seconds
+    while time.time() < deadline:
+        try:
+            with urllib.request.urlopen(edge["admin"].rstrip("/") + "/readyz", timeout=2) as answer:
+                if answer.status == 200:
+                    return
+        except OSError:
+            pass
+        time.sleep(0.1)
+    fail("the node did not become ready again")
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--dev", default="var/dev.json")
+    parser.add_argument("--megabytes", type=int, default=100)
+    parser.add_argument("--cuts", type=int, default=3)
+    parser.add_argument("--sealed", action="store_true")
+    parser.add_argument("--no-kill", action="store_true")
+    parser.add_argument("--node", default=".build/release/edge-node")
+    options = parser.parse_args()
+    with open(options.dev) as file:
+        dev = json.load(file)
+    if len(dev["edges"]) < 2:
+        fail("two edges are needed: Scripts/run --edges 2")
+    edge, other = dev["edges"][:2]
+    headers = {"Authorization": "Bearer " + dev["tokens"]["alice"]}
+    size = options.megabytes * 1_000_000 + 12_345
+
+    with tempfile.NamedTemporaryFile() as file:
+        digest = hashlib.sha256()
+        left = size
+        while left:
+            block = os.urandom(min(left, 1 << 20))
+            digest.update(block)
+            file.write(block)
+            left -= len(block)
+        file.flush()
+        expected = digest.hexdigest()
+
+        host, port = edge["http"].split("://")[1].rstrip("/").split(":")
+        proxy = CuttingProxy((host, int(port)), [size * (i + 1) // (options.cuts + 2) for i in range(options.cuts)])
+        url = f"http://127.0.0.1:{proxy.port}/media/uploads"
+        kill_at = None if options.no_kill else size * (options.cuts + 1) // (options.cuts + 2)
+        metadata = {"filename": "random.bin", "sha256": expected, "mode": "sealed" if options.sealed else "managed"}
+
+        started = time.time()
+        my_client = tus.TusClient(url, headers=headers)
+        uploader = my_client.uploader(file.name, chunk_size=8 << 20, metadata=metadata)
+        acknowledged = 0
+        interruptions = 0
+        restarted = None
+        while True:
+            try:
+                while uploader.offset < size:
+                    # Killed in the middle of a request: a thread does it while bytes flow.
+                    if kill_at and uploader.offset + (8 << 20) > kill_at:
+                        kill_at = None
+
+                        def kill():
+                            os.kill(edge["pid"], signal.SIGKILL)
+
+                        threading.Timer(0.02, kill).start()
+                        restarted = True
+                    uploader.upload_chunk()
+                    acknowledged = uploader.offset
+                break
+            except (TusCommunicationError, TusUploadFailed, requests.RequestException, OSError) as error:
+                interruptions += 1
+                if interruptions > options.cuts + 20:
+                    fail(f"too many interruptions: {error}")
+                if restarted:
+                    restarted = None
+                    time.sleep(0.3)
+                    edge["pid"] = subprocess.Popen(
+                        [options.node, "--config", dev["config"]["edges"][0]],
+                        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL).pid
+                    wait_until_ready(edge)
+                    print(f"  killed and started again as {edge['pid']}")
+                uploader = my_client.uploader(file.name, chunk_size=8 << 20, url=uploader.url, metadata=metadata)
+                print(f"  interrupted at {acknowledged}, the server has {uploader.offset}")
+                if uploader.offset < acknowledged:
+                    fail(f"the offset went back from {acknowledged} to {uploader.offset}")
+        seconds = time.time() - started
+        if proxy.done_cuts < options.cuts:
+            fail(f"only {proxy.done_cuts} of {options.cuts} cuts were made")
+        if not options.no_kill and interruptions <= options.cuts:
+            print("  note: the kill fell between two requests")
+            if restarted:
+                time.sleep(0.3)
+                edge["pid"] = subprocess.Popen(
+                    [options.node, "--config", dev["config"]["edges"][0]],
+                    stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL).pid
+                wait_until_ready(edge)
+
+        location = uploader.url.replace(f"http://127.0.0.1:{proxy.port}", edge["http"].rstrip("/"))
+        media = None
+        for _ in range(100):
+            head = requests.head(location, headers={**headers, "Tus-Resumable": "1.0.0"})
+            media = head.headers.get("Media-Id")
+            if media:
+                break
+            time.sleep(0.1)
+        if media != expected:
+            fail(f"Media-Id is {media}, expected {expected}")
+        print(f"uploaded {size} bytes in {seconds:.1f} s, {interruptions} interruptions")
+
+        for where in (other, edge):
+            fetched = hashlib.sha256()
+            started = time.time()
+            with requests.get(where["http"].rstrip("/") + "/media/" + media, headers=headers, stream=True) as answer:
+                if answer.status_code != 200:
+                    fail(f"{where['name']} answers {answer.status_code}: {answer.text}")
+                for block in answer.iter_content(1 << 20):
+                    fetched.update(block)
+            if fetched.hexdigest() != expected:
+                fail(f"{where['name']} serves other bytes")
+            print(f"fetched at {where['name']} in {time.time() - started:.1f} s, the same bytes")
+    print("ok")
+
+
+if __name__ == "__main__":
+    main()
