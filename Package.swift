@@ -169,7 +169,7 @@ let package = Package(
             tests("RouterService"),
             tests("STUN"),
             tests("RelayEngine"),
-            tests("RelayService"),
+            tests("RelayService", ["Client"]),
             tests("RTP"),
             tests("MediaEngine"),
             tests("MediaService"),

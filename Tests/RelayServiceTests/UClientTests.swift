@@ -7,7 +7,7 @@ import Testing
 /// coturn's own client against us: two clients that reach each other through two allocations, by channels and by
 /// Send indications.
 @Suite(.serialized, .timeLimit(.minutes(1))) struct UClientTests {
-    @Test(.enabled(if: ChildProcess.isInstalled("turnutils_uclient")), arguments: [[], ["-s"]], [1, 2])
+    @Test(.enabled(if: ChildProcess.isInstalled("turnutils_uclient")), arguments: [([], 1), (["-s"], 2)])
     func relaysWithoutLoss(mode: [String], loopCount: Int) async throws {
         let pool = BlockingPool(threads: 1, name: "child", queueLimit: 4)
         defer { pool.shutdown() }
