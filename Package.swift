@@ -54,8 +54,7 @@ let floors: [Floor] = [
         Module(
             "Client",
             [
-                "Base", "Crypto", "JSONCodec", "HTTPCodec", "WebSocketCodec", "STUN", "RTP", "Tokens", "Wire",
-                "MediaEngine", "Runtime", "HTTP",
+                "Base", "Crypto", "JSONCodec", "HTTPCodec", "STUN", "RTP", "Wire", "Runtime", "HTTP",
             ]),
         Module(
             "Deployment",
@@ -78,8 +77,8 @@ let floors: [Floor] = [
         Module.app(
             "edgectl",
             [
-                "Base", "Crypto", "JSONCodec", "HTTPCodec", "STUN", "RTP", "Tokens", "Wire", "Runtime", "HTTP",
-                "Client", "Deployment", "COpus",
+                "Base", "Crypto", "JSONCodec", "Tokens", "Wire", "Runtime", "HTTP", "ConfigurationFile",
+                "UplinkService", "Client", "Deployment", "COpus",
             ]),
     ]),
 ]
@@ -183,5 +182,6 @@ let package = Package(
             tests("UplinkService"),
             tests("ConnectionService"),
             tests("MediaWorkerService", ["media-worker"]),
+            tests("edgectl"),
         ]
 )

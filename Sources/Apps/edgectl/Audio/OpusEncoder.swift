@@ -23,7 +23,9 @@ final class OpusEncoder {
         precondition(samples.count == Self.samplesPerPacket)
         var packet = [UInt8](repeating: 0, count: 1275)
         let count = opus_encode(encoder, samples, Int32(samples.count), &packet, Int32(packet.count))
-        guard count > 0 else { throw CommandFailure("libopus does not encode: \(String(cString: opus_strerror(count)))") }
+        guard count > 0 else {
+            throw CommandFailure("libopus does not encode: \(String(cString: opus_strerror(count)))")
+        }
         return Array(packet.prefix(Int(count)))
     }
 }

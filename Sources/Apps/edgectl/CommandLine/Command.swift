@@ -7,7 +7,9 @@ struct Command: Sendable {
     var discussion = ""
     var parameters: [Declaration] = []
     var subcommands: [Command] = []
-    var run: (@Sendable (Invocation) async throws -> Void)?
+    /// Whether it ends by itself on SIGINT and SIGTERM, which are blocked for it.
+    var ownsSignals = false
+    var run: (@Sendable (Invocation, CommandContext) async throws -> Void)?
 
     static func group(_ name: String, _ summary: String, _ subcommands: [Command], discussion: String = "") -> Command {
         Command(name: name, summary: summary, discussion: discussion, subcommands: subcommands)

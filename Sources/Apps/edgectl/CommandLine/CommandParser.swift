@@ -46,7 +46,8 @@ struct CommandParser {
             if word == "--help" || word == "-h" { return .help(command, path: path) }
             let parts = word.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
             let name = String(parts[0])
-            guard let declaration = command.parameters.first(where: { $0.shape != .positional && $0.name == name }) else {
+            guard let declaration = command.parameters.first(where: { $0.shape != .positional && $0.name == name })
+            else {
                 let names = command.parameters.filter { $0.shape != .positional }.map(\.name) + ["--help"]
                 throw UsageError(message: "unknown option '\(name)'" + suggestion(name, among: names), path: path)
             }

@@ -25,7 +25,9 @@ struct HelpText {
         for declaration in command.parameters where declaration.shape != .positional && declaration.isRequired {
             words.append(spelling(declaration))
         }
-        if command.parameters.contains(where: { $0.shape != .positional && !$0.isRequired }) { words.append("[options]") }
+        if command.parameters.contains(where: { $0.shape != .positional && !$0.isRequired }) {
+            words.append("[options]")
+        }
         for declaration in command.parameters where declaration.shape == .positional {
             words.append(declaration.isRequired ? declaration.placeholder : "[\(declaration.placeholder)]")
         }

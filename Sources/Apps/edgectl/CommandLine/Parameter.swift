@@ -52,7 +52,8 @@ extension Parameter {
     ) -> Parameter<Value> {
         Parameter(
             declaration: Declaration(
-                name: name, shape: .option, placeholder: form.placeholder, help: help, defaultText: text, refuse: form.refuse),
+                name: name, shape: .option, placeholder: form.placeholder, help: help, defaultText: text,
+                refuse: form.refuse),
             read: { $0.last.flatMap(form.parse) ?? value })
     }
 
@@ -66,14 +67,16 @@ extension Parameter {
     static func required(_ name: String, _ form: ValueForm<Value>, _ help: String) -> Parameter<Value> {
         Parameter(
             declaration: Declaration(
-                name: name, shape: .option, placeholder: form.placeholder, help: help, isRequired: true, refuse: form.refuse),
+                name: name, shape: .option, placeholder: form.placeholder, help: help, isRequired: true,
+                refuse: form.refuse),
             read: { Self.present($0, form) })
     }
 
     static func repeated(_ name: String, _ form: ValueForm<Value>, _ help: String) -> Parameter<[Value]> {
         Parameter<[Value]>(
             declaration: Declaration(
-                name: name, shape: .option, placeholder: form.placeholder, help: help, isRepeated: true, refuse: form.refuse),
+                name: name, shape: .option, placeholder: form.placeholder, help: help, isRepeated: true,
+                refuse: form.refuse),
             read: { $0.compactMap(form.parse) })
     }
 
@@ -86,7 +89,8 @@ extension Parameter {
 
     static func optionalPositional(_ name: String, _ form: ValueForm<Value>, _ help: String) -> Parameter<Value?> {
         Parameter<Value?>(
-            declaration: Declaration(name: name, shape: .positional, placeholder: name, help: help, refuse: form.refuse),
+            declaration: Declaration(
+                name: name, shape: .positional, placeholder: name, help: help, refuse: form.refuse),
             read: { $0.last.flatMap(form.parse) })
     }
 

@@ -1,3 +1,6 @@
+import Base
+import Wire
+
 extension ValueForm where Value == String {
     static func text(_ placeholder: String) -> ValueForm {
         ValueForm(placeholder: placeholder, allowed: "a text that is not empty") { $0.isEmpty ? nil : $0 }
@@ -34,5 +37,24 @@ extension ValueForm where Value == Duration {
             return overflow ? nil : .milliseconds(value)
         }
         return nil
+    }
+}
+
+extension ValueForm where Value == MediaID {
+    static let media = ValueForm(placeholder: "MEDIA", allowed: "64 lowercase hexadecimal digits") { MediaID($0) }
+}
+
+extension ValueForm where Value == UUID {
+    static let uuid = ValueForm(placeholder: "ID", allowed: "a UUID") { UUID($0) }
+}
+
+extension ValueForm where Value == PeerAddress {
+    static let peer = ValueForm(placeholder: "TO", allowed: "a user, user/device, or group:<id>") { PeerAddress($0) }
+}
+
+extension ValueForm where Value == [String] {
+    static let users = ValueForm(placeholder: "USER,USER", allowed: "names separated by commas") { text in
+        let users = text.split(separator: ",").map(String.init)
+        return !users.isEmpty && users.allSatisfy { isIdentityName($0) } ? users : nil
     }
 }

@@ -26,6 +26,9 @@ struct DevelopmentPorts: Equatable, Sendable {
         }
     }
 
+    /// Every port on which a process listens.
+    var all: [UInt16] { [central, centralAdmin] + edges.flatMap { [$0.http, $0.turn, $0.turns, $0.admin] } }
+
     /// The first port that another process has.
     func firstInUse() -> (port: UInt16, purpose: String)? {
         var wanted: [(port: UInt16, purpose: String, type: __socket_type)] = [

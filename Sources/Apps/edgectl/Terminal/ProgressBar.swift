@@ -32,13 +32,15 @@ struct ProgressBar {
         let share = total > 0 ? Double(count) / Double(total) : 1
         var right = " \(String(Int(share * 100)).leftPadded(to: 3))%  \(formatBytes(count)) of \(formatBytes(total))"
         if let rate = bytesPerSecond, rate > 0 {
-            right += "  \(formatBytes(Int64(rate)))/s  ETA \(formatDuration(.seconds(Int64(Double(total - count) / rate))))"
+            right +=
+                "  \(formatBytes(Int64(rate)))/s  ETA \(formatDuration(.seconds(Int64(Double(total - count) / rate))))"
         }
         let room = columns - label.count - right.count - 4
         guard room >= 10 else { return label + right }
         let width = min(40, room)
         let filled = Int(share * Double(width))
-        return "\(label) [" + String(repeating: "#", count: filled) + String(repeating: ".", count: width - filled) + "]" + right
+        return "\(label) [" + String(repeating: "#", count: filled) + String(repeating: ".", count: width - filled)
+            + "]" + right
     }
 
     private var bytesPerSecond: Double? {
