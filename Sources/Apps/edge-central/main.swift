@@ -1,5 +1,5 @@
 import Deployment
 
-await runProcess("edge-central", CentralConfiguration.self) { configuration, context in
+runProcess("edge-central", CentralConfiguration.self) { configuration, context in
     try await EdgeCentral(configuration, context)
 }

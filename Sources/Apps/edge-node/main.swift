@@ -1,5 +1,5 @@
 import Deployment
 
-await runProcess("edge-node", NodeConfiguration.self) { configuration, context in
+runProcess("edge-node", NodeConfiguration.self) { configuration, context in
     try await EdgeNode(configuration, context)
 }

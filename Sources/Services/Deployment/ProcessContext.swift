@@ -33,29 +33,40 @@ package protocol Assembly: Sendable {
 /// The life of a process: reads the configuration that `--config` names, runs the services until SIGTERM, and ends.
 ///
 /// Exit codes: 0 after a clean end, 1 when a service failed, 2 for wrong usage or a wrong configuration.
+///
+/// - Important: called on the main thread, before there is any other. It is no `async` function: an asynchronous `main` parks
+///   the main thread in Dispatch, which lets through the signals that are blocked here.
 package func runProcess<Configuration: ProcessConfigurable>(
     _ name: String, _: Configuration.Type,
-    _ assemble: (Configuration, ProcessContext) async throws -> any Assembly
-) async -> Never {
+    _ assemble: @escaping @Sendable (Configuration, ProcessContext) async throws -> any Assembly
+) -> Never {
     ServiceGroup.blockSignals()
     let configuration: Configuration = readConfiguration(name)
-    var logger = Logger(label: name, level: configuration.process.logLevel, sink: StandardErrorLogSink())
+    let logger = Logger(label: name, level: configuration.process.logLevel, sink: StandardErrorLogSink())
+    let loops: EventLoopGroup
     do {
         let count = configuration.process.eventLoops
-        let loops = try EventLoopGroup(count: count == 0 ? EventLoopGroup.processorCount : count, name: "loop")
-        logger.level = configuration.process.logLevel
-        let context = ProcessContext(name: name, loops: loops, logger: logger, metrics: MetricsRegistry())
-        let assembly = try await assemble(configuration, context)
-        try await ServiceGroup.run(
-            assembly.services, on: context.mainLoop, drainTimeout: .milliseconds(configuration.process.drainTimeoutMs),
-            logger: logger)
-        assembly.close()
-        logger.notice("ended")
-        exit(0)
+        loops = try EventLoopGroup(count: count == 0 ? EventLoopGroup.processorCount : count, name: "loop")
     } catch {
-        logger.error("cannot go on", metadata: ["error": "\(error)"])
+        complain("no event loops: \(error)")
         exit(1)
     }
+    let context = ProcessContext(name: name, loops: loops, logger: logger, metrics: MetricsRegistry())
+    context.mainLoop.spawn {
+        do {
+            let assembly = try await assemble(configuration, context)
+            try await ServiceGroup.run(
+                assembly.services, on: context.mainLoop, drainTimeout: .milliseconds(configuration.process.drainTimeoutMs),
+                logger: logger)
+            assembly.close()
+            logger.notice("ended")
+            exit(0)
+        } catch {
+            logger.error("cannot go on", metadata: ["error": "\(error)"])
+            exit(1)
+        }
+    }
+    while true { pause() }
 }
 
 private func readConfiguration<Configuration: ProcessConfigurable>(_ name: String) -> Configuration {
