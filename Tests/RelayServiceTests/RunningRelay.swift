@@ -36,9 +36,14 @@ final class RunningRelay: Sendable {
         }
     }
 
-    func stop() async throws {
+    /// Requests the shutdown, and returns when the service has ended.
+    func stopped() async throws {
         shutdown.request()
         try await task.value
+    }
+
+    func stop() async throws {
+        try await stopped()
         loops.shutdown()
     }
 }

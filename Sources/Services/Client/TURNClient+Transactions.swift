@@ -29,11 +29,13 @@ extension TURNClient {
     /// An authenticated request; a challenge or a stale nonce is answered with another try.
     ///
     /// - Returns: the success answer, its integrity checked.
-    func transact(_ method: STUNMethod, _ body: (inout STUNWriter) -> Void) async throws -> [UInt8] {
+    func transact(
+        _ method: STUNMethod, maxAttempts: Int? = nil, _ body: (inout STUNWriter) -> Void
+    ) async throws -> [UInt8] {
         var mayBeChallenged = true
         var mayBeStale = true
         while true {
-            let answer = try await exchange(request(method, authenticated: true, body))
+            let answer = try await exchange(request(method, authenticated: true, body), maxAttempts: maxAttempts)
             switch try read(answer, method: method) {
             case .success:
                 return answer
@@ -77,21 +79,23 @@ extension TURNClient {
     /// Sends a request until it is answered.
     ///
     /// - Throws: `EdgeError` `.timeout` when no answer comes.
-    func exchange(_ request: Request) async throws -> [UInt8] {
+    func exchange(_ request: Request, maxAttempts: Int? = nil) async throws -> [UInt8] {
         try await withTaskCancellationHandler {
             try await withCheckedThrowingContinuation { continuation in
                 // Known before it is sent: the answer may come at once.
                 pending[request.transactionID] = continuation
-                transmit(request, attempt: 1, waitMs: configuration.initialTimeoutMs)
+                transmit(
+                    request, attemptsLeft: maxAttempts ?? configuration.maxAttempts,
+                    waitMs: configuration.initialTimeoutMs)
             }
         } onCancel: {
             Task { await self.abandon(request.transactionID) }
         }
     }
 
-    private func transmit(_ request: Request, attempt: Int, waitMs: Int64) {
+    private func transmit(_ request: Request, attemptsLeft: Int, waitMs: Int64) {
         guard pending[request.transactionID] != nil else { return }
-        guard attempt <= configuration.maxAttempts else {
+        guard attemptsLeft > 0 else {
             pending.removeValue(forKey: request.transactionID)?.resume(
                 throwing: EdgeError(
                     .timeout, "the relay at \(server) does not answer", side: .upstream, isRetryable: true))
@@ -99,7 +103,7 @@ extension TURNClient {
         }
         request.bytes.withUnsafeBytes { _ = socket.send($0, to: server) }
         loop.schedule(after: .milliseconds(waitMs)) { [weak self] in
-            self?.assumeIsolated { $0.transmit(request, attempt: attempt + 1, waitMs: waitMs * 2) }
+            self?.assumeIsolated { $0.transmit(request, attemptsLeft: attemptsLeft - 1, waitMs: waitMs * 2) }
         }
     }
 

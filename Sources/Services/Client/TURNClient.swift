@@ -136,7 +136,10 @@ package actor TURNClient {
     /// Gives the allocation back, and closes the socket.
     package func close() async {
         guard !isClosed else { return }
-        if allocation != nil { _ = try? await refresh(lifetimeSeconds: 0) }
+        if allocation != nil {
+            // A relay that is gone keeps nobody waiting.
+            _ = try? await transact(.refresh, maxAttempts: 2) { $0.append(.lifetime, number: 0) }
+        }
         isClosed = true
         allocation = nil
         receiver = nil

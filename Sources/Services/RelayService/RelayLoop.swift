@@ -63,8 +63,14 @@ final class RelayLoop: @unchecked Sendable {
         loop.execute { self.engine.isDraining = true }
     }
 
-    func stop() {
-        loop.execute { self.end() }
+    /// Returns when the sockets are closed.
+    func stop() async {
+        await withCheckedContinuation { (continuation: CheckedContinuation<Void, Never>) in
+            loop.execute {
+                self.end()
+                continuation.resume()
+            }
+        }
     }
 
     // MARK: - On the loop

@@ -77,7 +77,16 @@ package final class RelayService: Service {
 
     /// Relays until the shutdown is requested; then lets allocations go on until they end or the drain timeout is over.
     package func run(until shutdown: Shutdown) async throws {
-        defer { for relayLoop in relayLoops { relayLoop.stop() } }
+        do {
+            try await relay(until: shutdown)
+        } catch {
+            for relayLoop in relayLoops { await relayLoop.stop() }
+            throw error
+        }
+        for relayLoop in relayLoops { await relayLoop.stop() }
+    }
+
+    private func relay(until shutdown: Shutdown) async throws {
         for relayLoop in relayLoops { try await relayLoop.start() }
         logger.info(
             "relaying",
