@@ -152,16 +152,19 @@ import Testing
         }
     }
 
-    @Test(arguments: [
-        ("http://a/b?c=d#e", "a", 80, "/b?c=d", "a"), ("https://a", "a", 443, "/", "a"),
-        ("ws://a:81?x", "a", 81, "/?x", "a:81"), ("https://[::1]:8/", "::1", 8, "/", "[::1]:8"),
-    ] as [(String, String, UInt16, String, String)])
+    @Test(
+        arguments: [
+            ("http://a/b?c=d#e", "a", 80, "/b?c=d", "a"), ("https://a", "a", 443, "/", "a"),
+            ("ws://a:81?x", "a", 81, "/?x", "a:81"), ("https://[::1]:8/", "::1", 8, "/", "[::1]:8"),
+        ] as [(String, String, UInt16, String, String)])
     func urls(_ text: String, _ host: String, _ port: UInt16, _ target: String, _ authority: String) throws {
         let url = try #require(HTTPURL(text))
         #expect(url.host == host && url.port == port && url.target == target && url.authority == authority)
     }
 
-    @Test(arguments: ["a", "ftp://a", "http://", "http://u@a/", "http://a:b/", "http://a:70000/", "http://a/ b", "http://[a]/"])
+    @Test(arguments: [
+        "a", "ftp://a", "http://", "http://u@a/", "http://a:b/", "http://a:70000/", "http://a/ b", "http://[a]/",
+    ])
     func otherURLsAreRefused(_ text: String) {
         #expect(HTTPURL(text) == nil)
     }
@@ -204,7 +207,8 @@ import Testing
             #expect(echoed == [1, 2, 3])
             // Not the name in the certificate.
             await #expect(throws: EdgeError.self) {
-                try await server.client.send(HTTPClientRequest("GET", "https://127.0.0.2:\(server.address.port)/secure"))
+                try await server.client.send(
+                    HTTPClientRequest("GET", "https://127.0.0.2:\(server.address.port)/secure"))
             }
         }
     }

@@ -84,7 +84,9 @@ import Testing
             #expect(chunked.contains("Transfer-Encoding: chunked\r\n"))
             #expect(chunked.hasSuffix("\r\n\r\n2\r\n0;\r\n2\r\n1;\r\n2\r\n2;\r\n0\r\n\r\n"))
             let old = try await server.exchange("GET /stream/3 HTTP/1.0\r\nConnection: keep-alive\r\n\r\n")
-            #expect(old.hasSuffix("\r\nConnection: close\r\n\r\n0;1;2;") || normalised(old).hasSuffix("close\r\n\r\n0;1;2;"))
+            #expect(
+                old.hasSuffix("\r\nConnection: close\r\n\r\n0;1;2;") || normalised(old).hasSuffix("close\r\n\r\n0;1;2;")
+            )
         }
     }
 
@@ -170,8 +172,10 @@ import Testing
             let small = String(repeating: "x", count: 1000)
             let next = "GET /hello HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
             #expect(
-                try await server.exchange("POST /unread HTTP/1.1\r\nHost: a\r\nContent-Length: 1000\r\n\r\n\(small)\(next)")
-                    .hasSuffix("hello"))
+                try await server.exchange(
+                    "POST /unread HTTP/1.1\r\nHost: a\r\nContent-Length: 1000\r\n\r\n\(small)\(next)"
+                )
+                .hasSuffix("hello"))
             let answer = try await server.exchange(
                 "POST /unread HTTP/1.1\r\nHost: a\r\nContent-Length: 100000\r\n\r\n\(small)", half: true)
             #expect(answer.contains("Connection: close") && answer.hasSuffix("no"))

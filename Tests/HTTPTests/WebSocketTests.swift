@@ -128,8 +128,8 @@ import WebSocketCodec
 
     @Test func aSilentPeerIsPingedAndGivenUp() async throws {
         var configuration = HTTPServer.Configuration()
-        configuration.webSocket.pingIntervalMs = 50
-        configuration.webSocket.pongTimeoutMs = 50
+        configuration.webSocket.pingIntervalMs = 300
+        configuration.webSocket.pongTimeoutMs = 1500
         let codes = Recorder<UInt16?>()
         try await TestServer.run(configuration, routes: routes(codes)) { server in
             // One that answers pings stays.

@@ -77,7 +77,9 @@ public struct ChunkedDecoder {
                 state = .sizeLineFeed
             } else {
                 extensionBytes += 1
-                guard isFieldValueCharacter(byte), extensionBytes <= Self.maxExtensionBytes else { throw .malformedChunk }
+                guard isFieldValueCharacter(byte), extensionBytes <= Self.maxExtensionBytes else {
+                    throw .malformedChunk
+                }
             }
         case .sizeLineFeed:
             guard byte == UInt8(ascii: "\n") else { throw .malformedChunk }

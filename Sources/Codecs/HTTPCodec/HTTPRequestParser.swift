@@ -80,7 +80,8 @@ public struct HTTPRequestParser {
             return
         }
         guard let separator = request.target.firstRange(of: "://"),
-            case let scheme = request.target[..<separator.lowerBound].lowercased(), scheme == "http" || scheme == "https"
+            case let scheme = request.target[..<separator.lowerBound].lowercased(),
+            scheme == "http" || scheme == "https"
         else { throw .malformedTarget }
         let authority = String(request.target[separator.upperBound...].prefix { $0 != "/" && $0 != "?" })
         guard !authority.isEmpty, isHost(authority) else { throw .malformedTarget }

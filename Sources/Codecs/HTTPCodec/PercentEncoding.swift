@@ -10,7 +10,8 @@ public enum PercentEncoding {
         while let byte = bytes.next() {
             switch byte {
             case UInt8(ascii: "%"):
-                guard let high = bytes.next().flatMap(hexadecimalValue), let low = bytes.next().flatMap(hexadecimalValue)
+                guard let high = bytes.next().flatMap(hexadecimalValue),
+                    let low = bytes.next().flatMap(hexadecimalValue)
                 else { return nil }
                 output.append(high << 4 | low)
             case UInt8(ascii: "+") where plusIsSpace: output.append(0x20)

@@ -120,7 +120,8 @@ package final class HTTPClient: Sendable {
             return try await exchange(request, url, on: try await connect(to: url))
         } catch let error as NoAnswer {
             throw EdgeError(
-                .closed, "the connection ended without an answer", side: .upstream, isRetryable: true, cause: error.cause)
+                .closed, "the connection ended without an answer", side: .upstream, isRetryable: true,
+                cause: error.cause)
         }
     }
 

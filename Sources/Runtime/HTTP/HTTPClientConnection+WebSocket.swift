@@ -32,7 +32,8 @@ extension HTTPClientConnection {
             answer = try await handshake(request)
         } catch let error as NoAnswer {
             throw EdgeError(
-                .closed, "the connection ended without an answer", side: .upstream, isRetryable: true, cause: error.cause)
+                .closed, "the connection ended without an answer", side: .upstream, isRetryable: true,
+                cause: error.cause)
         }
         let response = answer.response
         guard response.status == 101 else {

@@ -13,6 +13,7 @@ final class HTTPClientConnection: @unchecked Sendable {
     /// Set when the connection can serve no further request.
     private var isSpent = false
     private var isHandedOver = false
+    private var sentInTurn = 0
     private var hasSentBody = false
     /// What the source of a request's body threw.
     private var bodyFailure: (any Error)?
@@ -131,7 +132,8 @@ final class HTTPClientConnection: @unchecked Sendable {
         do {
             try await guardedSend(bytes)
         } catch {
-            throw error == .timedOut ? EdgeError(error, side: .upstream, while: "sending a request") : NoAnswer(cause: error)
+            throw error == .timedOut
+                ? EdgeError(error, side: .upstream, while: "sending a request") : NoAnswer(cause: error)
         }
     }
 
@@ -142,7 +144,13 @@ final class HTTPClientConnection: @unchecked Sendable {
             sendDeadline.set(.milliseconds(configuration.sendTimeoutMs))
             defer { sendDeadline.lift() }
             try await stream.send(end - offset == bytes.count ? bytes : Array(bytes[offset..<end]))
+            sentInTurn += end - offset
             offset = end
+            if sentInTurn >= 256 * 1024 {
+                // The reader gets its turn even if the kernel takes everything: the answer may be there already.
+                sentInTurn = 0
+                await Task.yield()
+            }
         }
     }
 
@@ -153,7 +161,9 @@ final class HTTPClientConnection: @unchecked Sendable {
                 if piece.isEmpty { continue }
                 sent += piece.count
                 if let length {
-                    guard sent <= length else { throw EdgeError(.io, "a body is longer than declared", side: .internal) }
+                    guard sent <= length else {
+                        throw EdgeError(.io, "a body is longer than declared", side: .internal)
+                    }
                     try await guardedSend(piece)
                 } else {
                     var chunk: [UInt8] = []

@@ -41,6 +41,7 @@ package final class HTTPExchange: @unchecked Sendable {
     /// Whether the connection closes behind this exchange.
     private(set) var closesConnection: Bool
     private var awaitsContinue: Bool
+    private var sendsInTurn = 0
     private(set) var webSocket: WebSocket?
 
     private var stream: ByteStream { connection.stream }
@@ -220,7 +221,8 @@ package final class HTTPExchange: @unchecked Sendable {
             throw ProblemDetails(
                 status: 426, detail: "Version 13 of the WebSocket protocol is required.",
                 fields: [
-                    "Sec-WebSocket-Version": WebSocketHandshake.version, "Upgrade": "websocket", "Connection": "Upgrade",
+                    "Sec-WebSocket-Version": WebSocketHandshake.version, "Upgrade": "websocket",
+                    "Connection": "Upgrade",
                 ])
         }
         guard let key = request.fields["Sec-WebSocket-Key"], WebSocketHandshake.isKey(key), body.hasEnded else {
@@ -326,6 +328,12 @@ package final class HTTPExchange: @unchecked Sendable {
         defer { connection.sendDeadline.lift() }
         do {
             try await send()
+            sendsInTurn += 1
+            if sendsInTurn >= 16 {
+                // A fast reader must not keep the loop from its other connections.
+                sendsInTurn = 0
+                await Task.yield()
+            }
         } catch let error as StreamError {
             closesConnection = true
             throw EdgeError(error, side: .peer, while: "answering")

@@ -102,7 +102,7 @@ final class HTTPServerConnection: @unchecked Sendable {
             await stream.finish()
             var dropped = 0
             do {
-                while dropped <= 16 * configuration.maxDrainedBodyBytes {
+                while dropped <= 128 * configuration.maxDrainedBodyBytes {
                     dropped += stream.inbound.count
                     stream.inbound.consume(stream.inbound.count)
                     guard try await stream.receive() else { break }

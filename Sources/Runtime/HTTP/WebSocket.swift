@@ -16,7 +16,7 @@ package enum WebSocketMessage: Equatable, Sendable {
 package final class WebSocket: Sendable {
     package struct Configuration: Equatable, Sendable {
         /// Frames that wait to be sent, together.
-        package var maxQueuedBytes = 1_048_576
+        package var maxQueuedBytes = 4_194_304
         /// Without the kernel taking any of the frames that wait.
         package var sendTimeoutMs = 15_000
         /// A peer that has sent nothing for so long is pinged.
@@ -53,6 +53,8 @@ package final class WebSocket: Sendable {
         let sendDeadline: StreamDeadline
         var isReceiving = false
         var lastArrival: MonotonicInstant
+        /// A ping is out, and nothing has come since.
+        var awaitsPong = false
         var pingTimer: TimerID?
         var closeTimer: TimerID?
 
@@ -86,7 +88,7 @@ package final class WebSocket: Sendable {
         remoteAddress = stream.remoteAddress
         inbound = Inbound(decoder: WebSocketDecoder(role: role, maxMessageBytes: maxMessageBytes), stream: stream)
         state = Mutex(State(outbox: WebSocketOutbox(maxBytes: configuration.maxQueuedBytes)))
-        schedulePing()
+        schedulePing(after: .milliseconds(configuration.pingIntervalMs))
     }
 
     deinit {
@@ -131,6 +133,7 @@ package final class WebSocket: Sendable {
                 }
                 guard try await stream.receive() else { break }
                 inbound.lastArrival = loop.now
+                inbound.awaitsPong = false
             } catch let error as WebSocketError {
                 let code = error == .messageTooLarge ? Self.tooLargeCode : error.closeCode
                 beginClose(code: code, reason: "\(error)", dropping: false)
@@ -357,15 +360,16 @@ package final class WebSocket: Sendable {
 
     // MARK: Liveness
 
-    private func schedulePing() {
-        inbound.pingTimer = loop.schedule(after: .milliseconds(configuration.pingIntervalMs)) { [weak self] in
-            self?.ping()
-        }
+    private func schedulePing(after delay: Duration) {
+        inbound.pingTimer = loop.schedule(after: delay) { [weak self] in self?.ping() }
     }
 
     private func ping() {
+        let interval = Duration.milliseconds(configuration.pingIntervalMs)
         let silence = loop.now - inbound.lastArrival
-        if silence >= .milliseconds(configuration.pingIntervalMs) { _ = add(.ping, []) }
+        guard silence >= interval else { return schedulePing(after: interval - silence) }
+        _ = add(.ping, [])
+        inbound.awaitsPong = true
         inbound.pingTimer = loop.schedule(after: .milliseconds(configuration.pongTimeoutMs)) { [weak self] in
             self?.checkPong()
         }
@@ -373,11 +377,10 @@ package final class WebSocket: Sendable {
 
     private func checkPong() {
         // While nobody receives, silence says nothing about the peer.
-        let limit = Duration.milliseconds(configuration.pingIntervalMs + configuration.pongTimeoutMs)
-        if inbound.isReceiving, loop.now - inbound.lastArrival >= limit {
+        if inbound.awaitsPong, inbound.isReceiving {
             stream.close(.timedOut)
         } else {
-            schedulePing()
+            schedulePing(after: .milliseconds(configuration.pingIntervalMs))
         }
     }
 }
