@@ -124,6 +124,13 @@ import Wire
         #expect(denied.status == 404 && denied.body == missing.body)
         #expect(try await node.send("GET", "/media/zz", token: cluster.bob).status == 404)
         #expect(try await node.send("GET", "/s/k.1.AAAA\(path)", token: nil).status == 404)
+        // A signed path opens it, for reading alone.
+        let signed = "/s/k.99999999999.\(Base64.encode([UInt8](repeating: 7, count: 32), .url))\(path)"
+        #expect(try await node.send("GET", signed).body == [1, 2, 3])
+        #expect(try await node.send("GET", signed, fields: ["Range": "bytes=1-1"]).body == [2])
+        #expect(try await node.send("DELETE", signed).status == 405)
+        let forged = "/s/k.99999999999.\(Base64.encode([UInt8](repeating: 8, count: 32), .url))\(path)"
+        #expect(try await node.send("GET", forged).status == 404)
         // A grant opens it, dropping the reference closes it.
         let granted = try await node.send(
             "POST", path + "/grants", token: cluster.alice, body: Array("{\"users\":[\"bob\"]}".utf8))

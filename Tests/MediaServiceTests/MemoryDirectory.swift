@@ -24,6 +24,8 @@ final class MemoryDirectory: Sendable {
         var leaseMilliseconds: UInt32 = 60_000
         /// Who a token belongs to; one that is not here is the user's own name.
         var users: [String: String] = [:]
+        /// The one good signature of paths.
+        var signature = [UInt8](repeating: 7, count: 32)
         /// Where a node's siblings reach it.
         var addresses: [String: String] = [:]
 
@@ -80,6 +82,11 @@ final class MemoryDirectory: Sendable {
                 else { throw EdgeError(.notFound, "absent") }
                 if case .token(let token) = lookup.authorization, !original.readers.contains(state.user(token)) {
                     throw EdgeError(.notFound, "absent")
+                }
+                if case .signedPath(let path) = lookup.authorization {
+                    guard path.keyID == "k", path.signature == state.signature,
+                        path.pathPrefix == "/media/\(lookup.media)"
+                    else { throw EdgeError(.notFound, "absent") }
                 }
                 if let expiresAt = entry.expiresAt, state.time >= expiresAt { throw EdgeError(.notFound, "absent") }
                 let register = entry.register

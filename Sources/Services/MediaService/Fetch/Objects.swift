@@ -23,6 +23,8 @@ final class Objects: Sendable {
     private let configuration: MediaService.Configuration
     private let node: String
     private let logger: Logger
+    /// Objects that may wait for each fill that runs.
+    private static let maxWaitingPerFill = 16
     private let table = Mutex(Table())
     private let opening = AsyncGate()
     private let fills: AsyncGate
@@ -129,6 +131,11 @@ final class Objects: Sendable {
         guard !holders.isEmpty else {
             throw EdgeError(
                 .unavailable, "no edge that holds the object is connected", side: .upstream, isRetryable: true)
+        }
+        let waiting = table.withLock { table in table.entries.values.count { $0.isFilling } }
+        guard waiting < configuration.maxFills * Self.maxWaitingPerFill else {
+            throw EdgeError(
+                .unavailable, "too many objects are being fetched", side: .internal, isRetryable: true)
         }
         let layout = ChunkLayout(size: found.sizeBytes, mode: found.mode)
         let free = try await store.disk.run { [store] in try store.folder.freeBytes() }

@@ -4,25 +4,25 @@ import SQLite
 import Wire
 
 extension StoreIndex {
-    struct UploadCounts: Sendable {
-        var ofUser: Int
-        var ofNode: Int
-    }
-
-    /// Unfinished uploads.
-    func uploadCounts(of owner: UserAddress) async throws -> UploadCounts {
-        try await readers.read { database in
-            UploadCounts(
-                ofUser: try database.first(
-                    "SELECT count(*) FROM uploads WHERE tenant=? AND user=? AND phase=0",
-                    .text(owner.tenant.rawValue), .text(owner.user)
-                ) { $0.int(0) } ?? 0,
-                ofNode: try database.first("SELECT count(*) FROM uploads WHERE phase=0") { $0.int(0) } ?? 0)
-        }
-    }
-
-    func insert(_ upload: UploadRecord) async throws {
+    /// Enters an upload, unless its owner or the node has too many unfinished ones.
+    ///
+    /// - Throws: `EdgeError` that names the bound.
+    func insert(_ upload: UploadRecord, maxOfUser: Int, maxOfNode: Int) async throws {
         try await writer.write { database in
+            let ofUser = try database.first(
+                "SELECT count(*) FROM uploads WHERE tenant=? AND user=? AND phase=0",
+                .text(upload.owner.tenant.rawValue), .text(upload.owner.user)
+            ) { $0.int(0) }
+            guard (ofUser ?? 0) < maxOfUser else {
+                throw EdgeError(
+                    .exhausted, "at most \(maxOfUser) unfinished uploads per user: finish or delete one",
+                    isRetryable: true)
+            }
+            let ofNode = try database.first("SELECT count(*) FROM uploads WHERE phase=0") { $0.int(0) }
+            guard (ofNode ?? 0) < maxOfNode else {
+                throw EdgeError(
+                    .unavailable, "this node has too many unfinished uploads", side: .internal, isRetryable: true)
+            }
             try database.run(
                 """
                 INSERT INTO uploads (id, tenant, user, created_ms, touched_ms, length, header, filename, filetype, mode,

@@ -36,17 +36,6 @@ final class Uploads: Sendable {
     /// - Throws: `exhausted` when the user or the node has too many unfinished uploads, `tooLarge` when the disk has no
     ///   room for it.
     func create(owner: UserAddress, length: Int64, metadata: UploadMetadata, token: String) async throws -> UUID {
-        let counts = try await store.index.uploadCounts(of: owner)
-        guard counts.ofUser < configuration.maxOpenUploadsPerUser else {
-            throw EdgeError(
-                .exhausted,
-                "at most \(configuration.maxOpenUploadsPerUser) unfinished uploads per user: finish or delete one",
-                isRetryable: true)
-        }
-        guard counts.ofNode < configuration.maxOpenUploads else {
-            throw EdgeError(
-                .unavailable, "this node has too many unfinished uploads", side: .internal, isRetryable: true)
-        }
         let free = try await store.disk.run { [store] in try store.folder.freeBytes() }
         guard free - length > configuration.minFreeDiskBytes else {
             throw EdgeError(
@@ -60,7 +49,8 @@ final class Uploads: Sendable {
         let key = randomBytes(SealingPlan.keyBytes)
         record.wrappedKey = store.nodeKey.wrap(key, context: record.keyContext)
         record.wrappedToken = store.nodeKey.wrap(Array(token.utf8), context: record.tokenContext)
-        try await store.index.insert(record)
+        try await store.index.insert(
+            record, maxOfUser: configuration.maxOpenUploadsPerUser, maxOfNode: configuration.maxOpenUploads)
         let file = try await store.disk.run { [store, record] in try store.folder.createObject(record.file) }
         let writer = try UploadWriter(record: record, key: key, file: file, isNew: true)
         enter(OpenUpload(record: record, writer: writer, store: store, configuration: configuration, now: self.now))
