@@ -82,6 +82,46 @@ private func withServer<Result: Sendable>(
         #expect(error == .timedOut)
     }
 
+    @Test func `no readiness is lost between a call that would block and the wait for it`() async throws {
+        let exchanges = try await withServer(loops: 2, serve: echo) { loop, address in
+            // Many connections at once, a byte at a time: each round is a chance for the event to come in between.
+            try await withThrowingTaskGroup(of: Int.self) { group in
+                for _ in 0..<20 {
+                    group.addTask(executorPreference: loop) {
+                        let stream = try await ByteStream.connect(to: address, on: loop, timeout: .seconds(5))
+                        defer { stream.close() }
+                        for _ in 0..<500 {
+                            try await stream.send([1])
+                            guard try await stream.receive() else { return 0 }
+                            stream.inbound.consume(1)
+                        }
+                        return 500
+                    }
+                }
+                return try await group.reduce(0, +)
+            }
+        }
+        #expect(exchanges == 10_000)
+    }
+
+    @Test func `what has arrived can be read after sending has failed`() async throws {
+        let text = try await withServer(serve: { stream in
+            try? await stream.send(Array("refused".utf8))
+            await stream.finish()
+            // Closed with bytes unread: the peer's next sends are answered by a reset.
+            _ = try? await stream.receive()
+        }) { loop, address in
+            let stream = try await ByteStream.connect(to: address, on: loop, timeout: .seconds(5))
+            defer { stream.close() }
+            while stream.inbound.count < 7, try await stream.receive() {}
+            do {
+                while true { try await stream.send([UInt8](repeating: 0, count: 100_000)) }
+            } catch {}
+            return String(decoding: stream.inbound.take(7), as: UTF8.self)
+        }
+        #expect(text == "refused")
+    }
+
     @Test func `a refused connection says so`() async throws {
         let group = try EventLoopGroup(count: 1, name: "test")
         let loop = group.loops[0]

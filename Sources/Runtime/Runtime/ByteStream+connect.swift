@@ -31,7 +31,7 @@ extension ByteStream {
             throw .failed(error)
         }
         let timer = loop.schedule(after: timeout) { attempt.finish(.timedOut) }
-        let outcome = await withUnsafeContinuation { attempt.waiter = $0 }
+        let outcome = await withUnsafeContinuation { attempt.wait($0) }
         loop.cancel(timer)
         loop.deregister(registration)
         var code: Int32 = 0
@@ -52,14 +52,20 @@ extension ByteStream {
 private final class ConnectAttempt: DescriptorHandler {
     enum Outcome { case ready, timedOut }
 
-    var waiter: UnsafeContinuation<Outcome, Never>?
+    private var waiter: UnsafeContinuation<Outcome, Never>?
+    private var outcome: Outcome?
+
+    func wait(_ waiting: UnsafeContinuation<Outcome, Never>) {
+        if let outcome { waiting.resume(returning: outcome) } else { waiter = waiting }
+    }
 
     func descriptorIsReady(_ readiness: Readiness) { finish(.ready) }
 
     func finish(_ outcome: Outcome) {
-        let waiting = waiter
+        guard self.outcome == nil else { return }
+        self.outcome = outcome
+        waiter?.resume(returning: outcome)
         waiter = nil
-        waiting?.resume(returning: outcome)
     }
 }
 

@@ -23,9 +23,12 @@ public final class ByteStream: DescriptorHandler, @unchecked Sendable {
     private var descriptor: Int32
     private var registration: Registration?
     private var hasReceivedEnd = false
+    /// Why nothing can be done any more.
     private var failure: StreamError?
-    private var reader: UnsafeContinuation<Void, Never>?
-    private var writer: UnsafeContinuation<Void, Never>?
+    /// Why nothing can be sent any more; what has arrived can still be received.
+    private var sendFailure: StreamError?
+    private var reader = ReadinessWaiter()
+    private var writer = ReadinessWaiter()
     private var burst = 0
     private var session: TLSSession?
     /// Sealed records that the kernel has not taken yet.
@@ -96,9 +99,13 @@ public final class ByteStream: DescriptorHandler, @unchecked Sendable {
     }
 
     private func waitUntilReadable() async throws(StreamError) {
-        try throwUnlessBlocked("recv")
-        precondition(reader == nil, "two tasks receive on one stream")
-        await withUnsafeContinuation { reader = $0 }
+        if let failure { throw failure }
+        if errno == EINTR { return }
+        if let error = errorUnlessBlocked("recv") {
+            failure = error
+            throw error
+        }
+        await withUnsafeContinuation { reader.wait($0) }
         if let failure { throw failure }
     }
 
@@ -116,7 +123,7 @@ public final class ByteStream: DescriptorHandler, @unchecked Sendable {
     /// Returns when the kernel has taken all bytes.
     public func send(_ bytes: [UInt8]) async throws(StreamError) {
         loop.preconditionOnLoop()
-        if let failure { throw failure }
+        try throwIfUnsendable()
         if let session {
             var offset = 0
             while offset < bytes.count {
@@ -138,7 +145,7 @@ public final class ByteStream: DescriptorHandler, @unchecked Sendable {
     public func send(pieces: [[UInt8]]) async throws(StreamError) {
         loop.preconditionOnLoop()
         precondition(pieces.count <= 16)
-        if let failure { throw failure }
+        try throwIfUnsendable()
         guard session == nil else { return try await send(Array(pieces.joined())) }
         let total = pieces.reduce(0) { $0 + $1.count }
         var sent = gather(pieces)
@@ -184,7 +191,7 @@ public final class ByteStream: DescriptorHandler, @unchecked Sendable {
         var offset = offset
         var left = count
         while left > 0 {
-            if let failure { throw failure }
+            try throwIfUnsendable()
             if session != nil {
                 let piece = [UInt8](unsafeUninitializedCapacity: min(left, 64 * 1024)) { buffer, initialized in
                     initialized = max(0, pread(file, buffer.baseAddress, buffer.count, Int(offset)))
@@ -210,21 +217,26 @@ public final class ByteStream: DescriptorHandler, @unchecked Sendable {
     }
 
     private func waitUntilWritable(_ call: StaticString) async throws(StreamError) {
-        try throwUnlessBlocked(call)
-        precondition(writer == nil, "two tasks send on one stream")
-        await withUnsafeContinuation { writer = $0 }
-        if let failure { throw failure }
+        try throwIfUnsendable()
+        if errno == EINTR { return }
+        if let error = errorUnlessBlocked(call) {
+            sendFailure = error
+            throw error
+        }
+        await withUnsafeContinuation { writer.wait($0) }
+        try throwIfUnsendable()
     }
 
-    private func throwUnlessBlocked(_ call: StaticString) throws(StreamError) {
-        if let failure { throw failure }
+    private func throwIfUnsendable() throws(StreamError) {
+        if let failure = failure ?? sendFailure { throw failure }
+    }
+
+    /// What the last system call's errno means for the stream; nil if it would have blocked.
+    private func errorUnlessBlocked(_ call: StaticString) -> StreamError? {
         switch errno {
-        case EAGAIN, EINTR: return
+        case EAGAIN: return nil
         case EBADF, EFAULT: preconditionFailure("\(call): bad descriptor or address")
-        default:
-            let failure = StreamError.failed(SystemError("\(call)"))
-            self.failure = failure
-            throw failure
+        default: return .failed(SystemError("\(call)"))
         }
     }
 
@@ -241,7 +253,7 @@ public final class ByteStream: DescriptorHandler, @unchecked Sendable {
         inbound.consume(inbound.count)
         self.session = session
         while true {
-            if let failure { throw failure }
+            try throwIfUnsendable()
             let isDone: Bool
             do {
                 isDone = try session.handshake()
@@ -266,7 +278,8 @@ public final class ByteStream: DescriptorHandler, @unchecked Sendable {
                     descriptor, $0.baseAddress.map { $0 + sealedSent }, $0.count - sealedSent, noSignal)
             }
             if count <= 0 {
-                if errno != EAGAIN && errno != EINTR && failure == nil { failure = .failed(SystemError("send")) }
+                if errno == EINTR { continue }
+                if sendFailure == nil { sendFailure = errorUnlessBlocked("send") }
                 return
             }
             sealedSent += count
@@ -278,12 +291,11 @@ public final class ByteStream: DescriptorHandler, @unchecked Sendable {
     private func flushSessionFully() async throws(StreamError) {
         flushSession()
         while !sealedOutput.isEmpty {
-            if let failure { throw failure }
-            precondition(writer == nil, "two tasks send on one stream")
-            await withUnsafeContinuation { writer = $0 }
+            try throwIfUnsendable()
+            await withUnsafeContinuation { writer.wait($0) }
             flushSession()
         }
-        if let failure { throw failure }
+        try throwIfUnsendable()
     }
 
     // MARK: Ending
@@ -308,21 +320,43 @@ public final class ByteStream: DescriptorHandler, @unchecked Sendable {
         registration = nil
         Glibc.close(descriptor)
         descriptor = -1
-        wake(&reader)
-        wake(&writer)
+        reader.wake()
+        writer.wake()
     }
 
     public func descriptorIsReady(_ readiness: Readiness) {
-        if !readiness.isDisjoint(with: [.readable, .error, .hangUp]) { wake(&reader) }
+        if !readiness.isDisjoint(with: [.readable, .error, .hangUp]) { reader.wake() }
         if !readiness.isDisjoint(with: [.writable, .error, .hangUp]) {
-            if !sealedOutput.isEmpty && writer == nil { flushSession() }
-            wake(&writer)
+            if !sealedOutput.isEmpty && !writer.isWaiting { flushSession() }
+            writer.wake()
+        }
+    }
+}
+
+/// Who waits for a descriptor in one direction. Readiness that comes while nobody waits is kept: it is reported once, and may come
+/// between the system call that would have blocked and the wait.
+private struct ReadinessWaiter {
+    private var continuation: UnsafeContinuation<Void, Never>?
+    private var isReady = false
+
+    var isWaiting: Bool { continuation != nil }
+
+    mutating func wait(_ waiting: UnsafeContinuation<Void, Never>) {
+        precondition(continuation == nil, "two tasks use one direction of a stream")
+        if isReady {
+            isReady = false
+            waiting.resume()
+        } else {
+            continuation = waiting
         }
     }
 
-    private func wake(_ waiter: inout UnsafeContinuation<Void, Never>?) {
-        let woken = waiter
-        waiter = nil
-        woken?.resume()
+    mutating func wake() {
+        guard let waiting = continuation else {
+            isReady = true
+            return
+        }
+        continuation = nil
+        waiting.resume()
     }
 }

@@ -28,13 +28,17 @@ public struct Registration: Sendable {
 }
 
 /// One thread that waits on epoll: it tells handlers of ready descriptors, fires timers, and runs Swift jobs as a task
-/// executor and as a serial executor. Whoever prefers it as executor resumes on its thread.
+/// executor. A task that prefers it resumes on its thread, without a hop between functions that await each other.
+///
+/// Actors that live on the loop have its `serialExecutor`.
 ///
 /// `@unchecked Sendable`: what other threads may touch is `foreign`, under its lock, and `hasWakeUp`; all else is
 /// used on the loop's thread alone, which `preconditionOnLoop` checks at the entries.
-public final class EventLoop: SerialExecutor, TaskExecutor, @unchecked Sendable {
+public final class EventLoop: TaskExecutor, @unchecked Sendable {
     private enum Work {
         case job(UnownedJob)
+        /// A job of an actor that lives on the loop.
+        case serialJob(UnownedJob)
         case closure(@Sendable () -> Void)
     }
 
@@ -56,6 +60,8 @@ public final class EventLoop: SerialExecutor, TaskExecutor, @unchecked Sendable 
     private var freeSlots: [Int] = []
     private var timers: TimerWheel
     private var thread = pthread_t()
+    /// For actors whose home is this loop.
+    public let serialExecutor = SerialLoopExecutor()
     private var cachedNow: MonotonicInstant
     var spareDatagramArena: DatagramArena?
 
@@ -74,6 +80,7 @@ public final class EventLoop: SerialExecutor, TaskExecutor, @unchecked Sendable 
         timers = TimerWheel(now: cachedNow)
         let added = skerry_epoll_add(epoll, wakeUp, SKERRY_EPOLLIN, .max)
         guard added == 0 else { throw SystemError("epoll_ctl", -added) }
+        serialExecutor.loop = self
     }
 
     deinit {
@@ -94,9 +101,9 @@ public final class EventLoop: SerialExecutor, TaskExecutor, @unchecked Sendable 
     @inline(__always)
     public func preconditionOnLoop() { precondition(isCurrent, "not on the event loop that owns this") }
 
-    public func checkIsolated() { preconditionOnLoop() }
-
     public func enqueue(_ job: consuming ExecutorJob) { submit(.job(UnownedJob(job))) }
+
+    fileprivate func enqueueSerially(_ job: consuming ExecutorJob) { submit(.serialJob(UnownedJob(job))) }
 
     /// Runs the closure on the loop's thread, after what was submitted before.
     public func execute(_ work: @escaping @Sendable () -> Void) { submit(.closure(work)) }
@@ -259,13 +266,29 @@ public final class EventLoop: SerialExecutor, TaskExecutor, @unchecked Sendable 
         }
         for work in running {
             switch work {
-            case .job(let job):
-                job.runSynchronously(isolatedTo: asUnownedSerialExecutor(), taskExecutor: asUnownedTaskExecutor())
+            case .job(let job): job.runSynchronously(on: asUnownedTaskExecutor())
+            case .serialJob(let job):
+                job.runSynchronously(
+                    isolatedTo: serialExecutor.asUnownedSerialExecutor(), taskExecutor: asUnownedTaskExecutor())
             case .closure(let closure): closure()
             }
         }
         running.removeAll(keepingCapacity: true)
     }
+}
+
+/// A loop as the executor of actors. It is another than the task executor because a job does not say through which of the two it
+/// came, and one that is run as an actor's is queued again at every hop to code that is not.
+///
+/// `@unchecked Sendable`: `loop` is set once, before anything else can see the executor.
+public final class SerialLoopExecutor: SerialExecutor, @unchecked Sendable {
+    fileprivate weak var loop: EventLoop?
+
+    fileprivate init() {}
+
+    public func enqueue(_ job: consuming ExecutorJob) { loop?.enqueueSerially(job) }
+
+    public func checkIsolated() { precondition(loop?.isCurrent == true, "not on the event loop that owns this") }
 }
 
 /// The loops of a process.

@@ -8,6 +8,8 @@ import Glibc
 public final class UDPSocket: DescriptorHandler, @unchecked Sendable {
     /// Bytes before every received datagram that the receiver may write, so that a header goes in front without a copy.
     public static var headroom: Int { DatagramArena.headroom }
+    /// Bytes behind it that the receiver may write, for padding.
+    public static var tailroom: Int { DatagramArena.tailroom }
 
     public typealias Receiver = (_ datagram: UnsafeMutableRawBufferPointer, _ from: SocketAddress) -> Void
 
@@ -88,7 +90,8 @@ public final class UDPSocket: DescriptorHandler, @unchecked Sendable {
 /// Room for a batch of received datagrams, lent to one socket at a time.
 final class DatagramArena {
     static let headroom = 64
-    private static let slotBytes = 64 * 1024 + headroom
+    static let tailroom = 64
+    private static let slotBytes = 64 * 1024 + headroom + tailroom
     private static let capacity = 32
 
     private let memory = UnsafeMutableRawBufferPointer.allocate(byteCount: slotBytes * capacity, alignment: 64)
@@ -98,7 +101,7 @@ final class DatagramArena {
         for index in 0..<Self.capacity {
             headers[index] = skerry_datagram()
             headers[index].bytes = memory.baseAddress.map { $0 + index * Self.slotBytes + Self.headroom }
-            headers[index].capacity = UInt32(Self.slotBytes - Self.headroom)
+            headers[index].capacity = UInt32(Self.slotBytes - Self.headroom - Self.tailroom)
         }
     }
 

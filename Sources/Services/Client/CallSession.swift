@@ -38,7 +38,7 @@ actor CallSession {
         let continuation: CheckedContinuation<Void, Never>
     }
 
-    nonisolated var unownedExecutor: UnownedSerialExecutor { loop.asUnownedSerialExecutor() }
+    nonisolated var unownedExecutor: UnownedSerialExecutor { loop.serialExecutor.asUnownedSerialExecutor() }
 
     init(client: TURNClient, own: CallDescription, configuration: CallAgent.Configuration) {
         self.client = client

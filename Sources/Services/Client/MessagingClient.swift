@@ -43,7 +43,7 @@ package actor MessagingClient {
     var end: MessagingEnd?
     private var connection: Task<Void, Never>?
 
-    package nonisolated var unownedExecutor: UnownedSerialExecutor { loop.asUnownedSerialExecutor() }
+    package nonisolated var unownedExecutor: UnownedSerialExecutor { loop.serialExecutor.asUnownedSerialExecutor() }
 
     /// - Parameters:
     ///   - baseURLs: of edges, without a path; the first is tried first.

@@ -41,7 +41,7 @@ package actor TURNClient {
     private var isClosed = false
     private(set) package var allocation: Allocation?
 
-    package nonisolated var unownedExecutor: UnownedSerialExecutor { loop.asUnownedSerialExecutor() }
+    package nonisolated var unownedExecutor: UnownedSerialExecutor { loop.serialExecutor.asUnownedSerialExecutor() }
 
     /// - Parameters:
     ///   - login: what `GET /calls/ice-servers` gave.

@@ -63,6 +63,8 @@ struct DevelopmentConfiguration {
               relay_address: \(Self.host)
               refused_peer_ports: [\(ports.all.map(String.init).joined(separator: ", "))]
               allow_loopback_peers: true
+              # For coturn's test client, which binds channels above 0x4FFF.
+              allow_rfc5766_channel_numbers: true
               drain_timeout_ms: 1000
 
             """
