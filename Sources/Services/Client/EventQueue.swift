@@ -31,8 +31,8 @@ package final class EventQueue<Element: Sendable>: Sendable {
         self.capacity = capacity
     }
 
-    /// Returns when there is room for more. After the end it drops what it is given.
-    func put(_ element: Element) async {
+    /// Returns when there is room for another one. After the end it drops what it is given.
+    package func put(_ element: Element) async {
         await withCheckedContinuation { put(element, $0) }
     }
 
@@ -46,7 +46,7 @@ package final class EventQueue<Element: Sendable>: Sendable {
     }
 
     /// What is queued can still be taken; then comes nil.
-    func end() {
+    package func end() {
         let wakes = state.withLock { state -> Wakes in
             state.hasEnded = true
             defer {

@@ -6,8 +6,12 @@ import Glibc
 struct SpeechSignal {
     static let samplesPerSecond = 48_000
 
+    /// Pitch and formants stand still for 5 milliseconds.
+    private static let samplesPerStep = 240
+    private static let harmonics = 12
+
     private let basePitch: Double
-    private var position = 0
+    private var step = 0
     private var phase = 0.0
 
     /// - Parameter pitch: of the voice, in hertz: 120 for a low one, 210 for a high one.
@@ -15,27 +19,47 @@ struct SpeechSignal {
         basePitch = pitch
     }
 
-    /// The next samples, 16 bits signed, one channel.
+    /// The next samples, 16 bits signed, one channel; a whole number of steps.
     mutating func next(_ count: Int) -> [Int16] {
-        (0..<count).map { _ in nextSample() }
+        precondition(count % Self.samplesPerStep == 0)
+        var samples: [Int16] = []
+        samples.reserveCapacity(count)
+        while samples.count < count { appendStep(to: &samples) }
+        return samples
     }
 
-    private mutating func nextSample() -> Int16 {
-        let time = Double(position) / Double(Self.samplesPerSecond)
-        position += 1
-        let syllable = time.truncatingRemainder(dividingBy: 0.28) / 0.28
+    private mutating func appendStep(to samples: inout [Int16]) {
+        let time = Double(step * Self.samplesPerStep) / Double(Self.samplesPerSecond)
+        step += 1
+        let syllable = (time / 0.28).truncatingRemainder(dividingBy: 1)
         let isPause = Int(time / 0.28) % 5 == 4
         let envelope = isPause ? 0 : max(0, sin(.pi * min(1, syllable * 1.4)))
         let pitch = basePitch * (1 + 0.08 * sin(2 * .pi * 0.7 * time))
-        phase += 2 * .pi * pitch / Double(Self.samplesPerSecond)
-        if phase > 2 * .pi { phase -= 2 * .pi }
-        let formants = [500 + 220 * sin(2 * .pi * 1.3 * time), 1500 + 400 * sin(2 * .pi * 0.9 * time)]
-        var value = 0.0
-        for harmonic in 1...16 {
-            let frequency = pitch * Double(harmonic)
-            let gain = formants.reduce(0.02) { $0 + exp(-pow((frequency - $1) / 180, 2)) }
-            value += gain / Double(harmonic).squareRoot() * sin(phase * Double(harmonic))
+        let gains = Self.gains(pitch, time).map { $0 * envelope * 7000 }
+        let advance = 2 * .pi * pitch / Double(Self.samplesPerSecond)
+        for _ in 0..<Self.samplesPerStep {
+            phase += advance
+            // sin(n x) from the two before it: 2 cos(x) sin((n - 1) x) - sin((n - 2) x).
+            let double = 2 * cos(phase)
+            var (before, current) = (0.0, sin(phase))
+            var value = 0.0
+            for gain in gains {
+                value += gain * current
+                (before, current) = (current, double * current - before)
+            }
+            samples.append(Int16(max(-32_000, min(32_000, value))))
         }
-        return Int16(max(-1, min(1, value * envelope * 0.25)) * 28_000)
+        phase = phase.truncatingRemainder(dividingBy: 2 * .pi)
+    }
+
+    /// How strong each harmonic is: near one of the two formants, which wander, or hardly.
+    private static func gains(_ pitch: Double, _ time: Double) -> [Double] {
+        let first = 500 + 220 * sin(2 * .pi * 1.3 * time)
+        let second = 1500 + 400 * sin(2 * .pi * 0.9 * time)
+        return (1...harmonics).map { number in
+            let frequency = pitch * Double(number)
+            let near = exp(-pow((frequency - first) / 180, 2)) + exp(-pow((frequency - second) / 180, 2))
+            return (0.02 + near) / Double(number).squareRoot()
+        }
     }
 }

@@ -23,7 +23,7 @@ struct DemoMedia: Sendable {
         try await ffmpeg(
             [
                 "-f", "lavfi", "-i", "testsrc2=size=1280x720:rate=25", "-f", "lavfi", "-i",
-                "sine=frequency=330:beep_factor=3", "-t", "6", "-vf", "noise=alls=24:allf=t", "-c:v", "libx264",
+                "sine=frequency=330:beep_factor=3", "-t", "6", "-vf", "noise=alls=7:allf=t", "-c:v", "libx264",
                 "-preset", "ultrafast", "-pix_fmt", "yuv420p", "-c:a", "aac", "-movflags", "+faststart",
             ], to: video)
     }

@@ -11,7 +11,7 @@ final class DevelopmentProcesses: Sendable {
 
     private struct State {
         var running: [pid_t: ChildProcess] = [:]
-        var endings: [pid_t: ChildProcess.Ending] = [:]
+        var endings: [pid_t: (name: String, ending: ChildProcess.Ending)] = [:]
         var isStopping = false
     }
 
@@ -35,7 +35,7 @@ final class DevelopmentProcesses: Sendable {
             guard let ending = try? await waiters.run({ child.waitBlocking() }) else { return }
             let isUnexpected = state.withLock { state in
                 state.running[child.identifier] = nil
-                state.endings[child.identifier] = ending
+                state.endings[child.identifier] = (child.name, ending)
                 return !state.isStopping
             }
             if isUnexpected { onDeath(child, ending) }
@@ -45,7 +45,12 @@ final class DevelopmentProcesses: Sendable {
 
     /// How it ended, if it has.
     func ending(of child: ChildProcess) -> ChildProcess.Ending? {
-        state.withLock { $0.endings[child.identifier] }
+        state.withLock { $0.endings[child.identifier]?.ending }
+    }
+
+    /// Of all that have ended.
+    var allEndings: [(name: String, ending: ChildProcess.Ending)] {
+        state.withLock { Array($0.endings.values) }
     }
 
     /// Asks the edges to drain, then the central, since draining needs it; kills what does not end in time.
