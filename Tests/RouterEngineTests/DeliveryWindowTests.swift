@@ -12,7 +12,7 @@ import Wire
     }
 
     @Test func anEmptyInboxIsDrainedAndThenLive() {
-        var window = DeliveryWindow(credit: 2, acknowledged: 0, lastSequence: 0)
+        var window = DeliveryWindow(credit: 2, acknowledged: 0, position: 0, lastSequence: 0)
         #expect(window.begin() == [.drained])
         #expect(window.committed(1) == (true, []))
         #expect(window.committed(2) == (true, []))
@@ -26,7 +26,7 @@ import Wire
     }
 
     @Test func aBacklogComesInPagesWithinTheCredit() {
-        var window = DeliveryWindow(credit: 2, acknowledged: 10, lastSequence: 15)
+        var window = DeliveryWindow(credit: 2, acknowledged: 10, position: 10, lastSequence: 15)
         #expect(window.begin() == [.read(.init(after: 10, limit: 2))])
         #expect(window.committed(16) == (false, []), "a page is on its way")
         #expect(window.received(page([11, 12], last: 16, isComplete: false)) == [.deliver(0), .deliver(1)])
@@ -37,7 +37,7 @@ import Wire
     }
 
     @Test func holesAreGapsWithTheirReason() {
-        var window = DeliveryWindow(credit: 10, acknowledged: 0, lastSequence: 12)
+        var window = DeliveryWindow(credit: 10, acknowledged: 0, position: 0, lastSequence: 12)
         _ = window.begin()
         #expect(
             window.received(page([6, 9], last: 12, overflowed: 3)) == [
@@ -50,7 +50,7 @@ import Wire
     }
 
     @Test func aPageAheadOfItsNoticesSendsNothingTwice() {
-        var window = DeliveryWindow(credit: 10, acknowledged: 0, lastSequence: 1)
+        var window = DeliveryWindow(credit: 10, acknowledged: 0, position: 0, lastSequence: 1)
         _ = window.begin()
         #expect(window.received(page([1, 2, 3], last: 3)) == [.deliver(0), .deliver(1), .deliver(2), .drained])
         #expect(window.committed(2) == (false, []))
@@ -59,7 +59,7 @@ import Wire
     }
 
     @Test func acknowledgementsBeyondWhatWasSentCountForWhatWasSent() {
-        var window = DeliveryWindow(credit: 10, acknowledged: 5, lastSequence: 5)
+        var window = DeliveryWindow(credit: 10, acknowledged: 5, position: 5, lastSequence: 5)
         _ = window.begin()
         #expect(window.acknowledge(.max).through == nil)
         _ = window.committed(6)
@@ -68,13 +68,21 @@ import Wire
     }
 
     @Test func nothingLeavesBeforeTheWelcome() {
-        var window = DeliveryWindow(credit: 10, acknowledged: 0, lastSequence: 0)
+        var window = DeliveryWindow(credit: 10, acknowledged: 0, position: 0, lastSequence: 0)
         #expect(window.committed(1) == (false, []))
         #expect(window.begin() == [.read(.init(after: 0, limit: 10))])
     }
 
+    @Test func whatAResumePointNamesCountsAsSentButNotAgainstTheCredit() {
+        var window = DeliveryWindow(credit: 2, acknowledged: 3, position: 5, lastSequence: 9)
+        #expect(window.begin() == [.read(.init(after: 5, limit: 2))])
+        _ = window.received(page([6, 7], last: 9, isComplete: false))
+        #expect(window.acknowledge(5).through == 5)
+        #expect(window.acknowledge(7).actions == [.read(.init(after: 7, limit: 2))])
+    }
+
     @Test func aFailedReadIsTriedAgain() {
-        var window = DeliveryWindow(credit: 10, acknowledged: 0, lastSequence: 1)
+        var window = DeliveryWindow(credit: 10, acknowledged: 0, position: 0, lastSequence: 1)
         _ = window.begin()
         window.readFailed()
         #expect(window.retry() == [.read(.init(after: 0, limit: 10))])

@@ -54,6 +54,25 @@ import Wire
         #expect(await again.closed() == 4409)
     }
 
+    @Test func whatAnEdgeHasSentButNobodyAcknowledgedIsNotLost() async throws {
+        let central = try Central()
+        let first = try central.edge("a")
+        let alice = try await first.connect(central.token("alice/phone"))
+        let bob = try await first.connect(central.token("bob/phone"))
+        for number in 1...3 { await alice.send(message(UInt64(number), to: .user("bob"))) }
+        _ = await bob.delivered(3)
+        // The edge's link is renewed: it goes on behind what it has sent. The client had only the first of it.
+        let reopened = try await central.edge("b").connect(
+            central.token("bob/phone"), resume: ResumePoint(token: bob.opened.resumeToken, sequence: 3))
+        await reopened.drained()
+        #expect(reopened.opened.resumed && reopened.deliveries.isEmpty)
+        // The client never saw the newer welcome.
+        let again = try await central.edge("c").connect(
+            central.token("bob/phone"), resume: ResumePoint(token: bob.opened.resumeToken, sequence: 1))
+        await again.drained()
+        #expect(again.opened.resumed && again.deliveries == [2, 3])
+    }
+
     @Test func anIdIsDeliveredOnceAndAnsweredAlike() async throws {
         let central = try Central()
         let edge = try central.edge("a")

@@ -75,9 +75,10 @@ import Wire
         // A second edge fetches it and holds it too; then the first loses it.
         await b.service.handle(.mediaHold(object: id(1), holds: true), from: b.link)
         await b.service.handle(.mediaHold(object: id(1), holds: false), from: a.link)
-        #expect(try await lookUp(a, .token(central.token("alice/phone"))).holders == [b.link.node])
+        // What the directory does not know the edge deletes. It is answered after what was said before.
         await b.service.handle(.mediaHold(object: id(77), holds: true), from: b.link)
         await b.purged(id(77))
+        #expect(try await lookUp(a, .token(central.token("alice/phone"))).holders == [b.link.node])
     }
 
     @Test func grantsReleasesAndTheLastReference() async throws {
@@ -125,7 +126,7 @@ import Wire
         #expect(await kind(central, a, "bob", tenant: "other") == .notFound)
         #expect(
             await refusal { _ = try await lookUp(a, .token(central.token("bob/phone")), variant: "thumbnail/320.webp") }
-                == .invalid)
+                == .notFound)
     }
 
     @Test func signedPathsOpenWhatTheyName() async throws {
@@ -230,7 +231,7 @@ import Wire
         let token = MediaAuthorization.token(try central.token("alice/phone"))
         #expect(
             await refusal { _ = try await lookUp(a, token, variant: "thumbnail/320.webp", waitMilliseconds: 20) }
-                == .unavailable)
+                == .notFound)
         async let found = lookUp(a, token, variant: "thumbnail/320.webp", waitMilliseconds: 30_000)
         try await Task.sleep(for: .milliseconds(30))
         #expect(

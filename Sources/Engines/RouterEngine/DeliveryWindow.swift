@@ -51,14 +51,16 @@ package struct DeliveryWindow: Equatable, Sendable {
     private var isDrained = false
 
     /// - Parameters:
-    ///   - acknowledged: the client holds everything up to here.
+    ///   - acknowledged: the client has acknowledged everything up to here.
+    ///   - position: deliveries go on after this one. What lies between counts as sent, but not against the credit: a client
+    ///     that named it may not acknowledge it again.
     ///   - lastSequence: the highest number assigned so far.
-    package init(credit: Int, acknowledged: UInt64, lastSequence: UInt64) {
-        precondition(credit > 0)
+    package init(credit: Int, acknowledged: UInt64, position: UInt64, lastSequence: UInt64) {
+        precondition(credit > 0 && position >= acknowledged)
         self.credit = credit
-        position = acknowledged
+        self.position = position
         self.acknowledged = acknowledged
-        self.lastSequence = max(acknowledged, lastSequence)
+        self.lastSequence = max(position, lastSequence)
     }
 
     /// Deliveries that may go out before the next acknowledgement.

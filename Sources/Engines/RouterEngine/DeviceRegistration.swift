@@ -1,7 +1,10 @@
 package import Base
 
 /// Decides what a device's connection does to its record: a device registers at its first connection and takes over the
-/// mail that waited; a known one goes on after what it has acknowledged.
+/// mail that waited; a known one goes on after what it has acknowledged, or at its resume point.
+///
+/// A resume point moves the place where deliveries go on, and deletes nothing: an edge that opens a session again names what
+/// it has sent, which the client may never have received. Only an acknowledgement says that.
 package struct DeviceRegistration: Sendable {
     package struct Configuration: Equatable, Sendable {
         package var maxDevicesPerUser: Int
@@ -47,8 +50,10 @@ package struct DeviceRegistration: Sendable {
         package var change: Change
         /// Whether the resume point was taken.
         package var resumed: Bool
-        /// Deliveries up to and including this one are the client's; they go.
+        /// Deliveries up to and including this one have been acknowledged.
         package var acknowledged: UInt64
+        /// Deliveries go on after this one.
+        package var position: UInt64
         package var lastSequence: UInt64
     }
 
@@ -68,19 +73,21 @@ package struct DeviceRegistration: Sendable {
                 throw .tooManyDevices(allowed: configuration.maxDevicesPerUser)
             }
             guard let waiting else {
-                return Outcome(change: .register, resumed: false, acknowledged: 0, lastSequence: 0)
+                return Outcome(change: .register, resumed: false, acknowledged: 0, position: 0, lastSequence: 0)
             }
             return Outcome(
-                change: .takeOverWaiting, resumed: false, acknowledged: 0, lastSequence: waiting.lastSequence)
+                change: .takeOverWaiting, resumed: false, acknowledged: 0, position: 0,
+                lastSequence: waiting.lastSequence)
         }
         var outcome = Outcome(
-            change: .none, resumed: false, acknowledged: record.acknowledged, lastSequence: record.lastSequence)
+            change: .none, resumed: false, acknowledged: record.acknowledged, position: record.acknowledged,
+            lastSequence: record.lastSequence)
         if let resume, now < record.resumeTokenTime + .milliseconds(configuration.resumeLifetimeMs),
             record.resumeTokenHashes.contains(where: { constantTimeEquals($0, resume.tokenHash) })
         {
             outcome.resumed = true
             // A client cannot hold what was never assigned.
-            outcome.acknowledged = max(record.acknowledged, min(resume.sequence, record.lastSequence))
+            outcome.position = max(record.acknowledged, min(resume.sequence, record.lastSequence))
         }
         return outcome
     }

@@ -10,8 +10,7 @@ extension InboxStore {
         var outcome: DeviceRegistration.Outcome
     }
 
-    /// Applies a connection: registers the device or takes over what waited, deletes what the client holds, replaces the
-    /// resume token.
+    /// Applies a connection: registers the device or takes over what waited, and replaces the resume token.
     static func connect(
         _ device: DeviceAddress, resume: (tokenHash: [UInt8], sequence: UInt64)?, newTokenHash: [UInt8],
         registration: DeviceRegistration, now: WallTime, _ database: Database
@@ -48,7 +47,6 @@ extension InboxStore {
             inbox = rows.first { $0.record.device == InboxEngine.waiting }?.id ?? 0
         case .none: inbox = rows.first { $0.record.device == device.device }?.id ?? 0
         }
-        try acknowledge(inbox, through: outcome.acknowledged, database)
         try database.run(
             """
             UPDATE device SET previous_resume_hash = resume_hash, resume_hash = ?, resume_ms = ? WHERE id = ?

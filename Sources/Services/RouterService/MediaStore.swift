@@ -189,6 +189,12 @@ enum MediaStore {
         let purges = try database.run(
             "DELETE FROM purge WHERE (edge, object) IN (SELECT edge, object FROM purge WHERE since_ms <= ? LIMIT ?)",
             .integer(lost), .integer(limit))
-        return purges == limit
+        // Those of objects that others keep; an object that has expired takes its references with it.
+        let references = try database.run(
+            """
+            DELETE FROM reference WHERE (tenant, media, mode, user) IN
+                (SELECT tenant, media, mode, user FROM reference WHERE expires_ms <= ? LIMIT ?)
+            """, .integer(now.milliseconds), .integer(limit))
+        return purges == limit || references == limit
     }
 }

@@ -42,12 +42,9 @@ extension RouterService {
                 metrics.mediaRefused.increment()
                 throw Self.noSuchMedia
             case .noDerivative(let content):
-                guard content.mode == .managed else {
-                    throw EdgeError(.invalid, "nothing is derived from sealed media")
-                }
                 let left = waitMs - (now() - began).milliseconds
-                guard let ticket, left > 0 else {
-                    throw EdgeError(.unavailable, "the derivative is not ready", side: .upstream, isRetryable: true)
+                guard content.mode == .managed, let ticket, left > 0 else {
+                    throw EdgeError(.notFound, "there is no such derivative of the media")
                 }
                 await waiters.wait(ticket, for: .milliseconds(left))
             }
@@ -129,17 +126,25 @@ extension RouterService {
 
     // MARK: Holding and purging
 
-    func holdMedia(_ object: UUID, holds: Bool, _ link: UplinkLink) async {
+    /// Notes what an edge has on its disk. What the directory does not know the edge must delete.
+    func holdMedia(_ object: UUID, holds: Bool, _ link: UplinkLink) {
         let edge = link.edgeKey
         do {
-            let isKnown = try await writer.write { database in
-                if holds { return try MediaStore.hold(object, edge: edge, database) }
-                try MediaStore.drop(object, edge: edge, database)
-                return true
-            }
-            if !isKnown { link.send(.mediaPurge(objects: [object])) }
+            try writer.submit(
+                { database in
+                    if holds { return try MediaStore.hold(object, edge: edge, database) }
+                    try MediaStore.drop(object, edge: edge, database)
+                    return true
+                },
+                completion: { [self] result in
+                    switch result {
+                    case .success(true): break
+                    case .success(false): link.send(.mediaPurge(objects: [object]))
+                    case .failure(let error): logFailure("a holder could not be noted", error)
+                    }
+                })
         } catch {
-            logger.error("a holder could not be noted", metadata: ["error": "\(error)"])
+            logFailure("a holder could not be noted", error)
         }
     }
 
@@ -189,7 +194,7 @@ extension RouterService {
                         if hasDestroyed { deadlines.setIfEarlier(.logTruncation, at: now + .seconds(1)) }
                         if let next { deadlines.setIfEarlier(.media, at: next) }
                     case .failure(let error):
-                        logger.error("expiring media failed", metadata: ["error": "\(error)"])
+                        logFailure("expiring media failed", error)
                         deadlines.setIfEarlier(.media, at: now + .seconds(1))
                     }
                 })

@@ -116,7 +116,7 @@ extension RouterService {
                 switch result {
                 case .success(true): sweepOnce(now)
                 case .success(false): break
-                case .failure(let error): logger.error("sweeping failed", metadata: ["error": "\(error)"])
+                case .failure(let error): logFailure("sweeping failed", error)
                 }
             })
     }

@@ -23,7 +23,7 @@ extension RouterService {
         let token = Base64.encode(randomBytes(24), .url)
         let tokenHash = Digest.sha256(Array(token.utf8))
         let resume = open.resume.map { (tokenHash: Digest.sha256(Array($0.token.utf8)), sequence: $0.sequence) }
-        let (registration, credit, hub) = (registration, configuration.creditFrames, hub)
+        let (registration, credit, hub, deadlines) = (registration, configuration.creditFrames, hub, deadlines)
         let resumed = try await withCheckedThrowingContinuation {
             (continuation: CheckedContinuation<Bool, any Error>) in
             do {
@@ -42,9 +42,11 @@ extension RouterService {
                                 link: link, device: claims.address, inbox: connected.inbox, resumeToken: token,
                                 window: DeliveryWindow(
                                     credit: credit, acknowledged: connected.outcome.acknowledged,
+                                    position: connected.outcome.position,
                                     lastSequence: connected.outcome.lastSequence),
                                 scopes: claims.scopes, tokenExpiresAt: claims.expires)
-                            if hub.open(id, session) {
+                            if let replaced = hub.open(id, session) {
+                                replaced.map { deadlines.cancel(.session($0)) }
                                 continuation.resume(returning: connected.outcome.resumed)
                             } else {
                                 continuation.resume(throwing: EdgeError(.closed, "the link has gone"))
@@ -58,7 +60,7 @@ extension RouterService {
             }
         }
         deadlines.set(.session(id), at: claims.expires)
-        // Deliveries begin behind this answer: an edge keeps what comes for a session that it is just opening.
+        // An edge keeps what comes for a session until it has the answer to its opening.
         read(hub.begin(id, now: now))
         return SessionOpened(
             device: claims.address, resumeToken: token, resumed: resumed, credit: UInt32(credit),
@@ -138,6 +140,13 @@ extension RouterService {
                     credit: UInt32(configuration.creditFrames), serverTime: now)), to: id)
     }
 
+    /// Closes a session unless its token was renewed while the deadline was on its way.
+    func expireToken(of id: SessionID) {
+        guard let expiresAt = hub[id]?.tokenExpiresAt else { return }
+        if now() < expiresAt { return deadlines.set(.session(id), at: expiresAt) }
+        hub.close(id, code: 4401, reason: "the token has expired")
+    }
+
     // MARK: Pages
 
     /// Reads what a session's window asks for, until it asks no more.
@@ -173,6 +182,8 @@ extension RouterService {
     }
 
     func refuse(_ reference: UUID?, _ error: EdgeError, _ id: SessionID) {
+        // While the central shuts down nothing is refused: the edge asks the next one.
+        guard error.kind != .closed else { return }
         logger.error("a frame failed", metadata: ["error": "\(error)"])
         let code: FrameErrorCode = error.kind == .exhausted ? .exhausted : error.isRetryable ? .unavailable : .internal
         refuse(reference, code, error.message, id, retryAfterMs: error.isRetryable ? 1000 : nil)

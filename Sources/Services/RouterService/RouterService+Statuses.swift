@@ -172,7 +172,7 @@ extension RouterService {
 
     private func retryStatuses(_ error: EdgeError) {
         guard error.kind != .closed else { return }
-        logger.error("expiring statuses failed", metadata: ["error": "\(error)"])
+        logFailure("expiring statuses failed", error)
         deadlines.setIfEarlier(.statuses, at: now() + .seconds(1))
     }
 
@@ -205,7 +205,7 @@ extension RouterService {
 
     private func retryOutbox(_ error: EdgeError, _ done: @Sendable () -> Void) {
         guard error.kind != .closed else { return }
-        logger.error("the outbox could not be applied", metadata: ["error": "\(error)"])
+        logFailure("the outbox could not be applied", error)
         deadlines.setIfEarlier(.outbox, at: now() + .seconds(1))
         // The decision itself is committed; its effects follow.
         done()

@@ -96,7 +96,7 @@ package final class RouterService: UplinkHandler, Service {
 
     private func isDue(_ key: Deadlines.Key) {
         switch key {
-        case .session(let id): hub.close(id, code: 4401, reason: "the token has expired")
+        case .session(let id): expireToken(of: id)
         case .calls:
             if let next = hub.expireCalls(now: now()) { deadlines.set(.calls, at: next) }
         case .statuses: expireStatuses()
@@ -132,16 +132,23 @@ package final class RouterService: UplinkHandler, Service {
                 return .ok
             case .hello, .ping: return .failed(UplinkFailure(.invalid, "hello and ping belong to the link itself"))
             }
+        } catch let error as EdgeError where error.side == .internal {
+            // Our own fault is nobody's refusal: whoever asked tries again.
+            if error.kind != .exhausted { logFailure("a request failed", error) }
+            let kind = error.kind == .closed ? .unavailable : error.kind
+            return .failed(UplinkFailure(kind, error.message, retryAfterMilliseconds: 1000))
         } catch let error as EdgeError {
-            if error.side == .internal, error.kind != .exhausted {
-                logger.error("a request failed", metadata: ["error": "\(error)"])
-            }
             return .failed(
                 UplinkFailure(error.kind, error.message, retryAfterMilliseconds: error.isRetryable ? 1000 : nil))
         } catch {
             logger.error("a request failed", metadata: ["error": "\(error)"])
             return .failed(UplinkFailure(.io, "the central failed", retryAfterMilliseconds: 1000))
         }
+    }
+
+    /// A database that is closed is a shutdown, which is nobody's failure.
+    func logFailure(_ message: String, _ error: EdgeError) {
+        if error.kind != .closed { logger.error(message, metadata: ["error": "\(error)"]) }
     }
 
     package func handle(_ notice: EdgeNotice, from link: UplinkLink) async {
@@ -152,7 +159,7 @@ package final class RouterService: UplinkHandler, Service {
             let id = SessionID(link: link.id, session: close.session)
             deadlines.cancel(.session(id))
             hub.close(id)
-        case .mediaHold(let object, let holds): await holdMedia(object, holds: holds, link)
+        case .mediaHold(let object, let holds): holdMedia(object, holds: holds, link)
         }
     }
 }

@@ -65,6 +65,7 @@ enum Schema {
         CREATE TABLE reference (
             tenant TEXT NOT NULL, media BLOB NOT NULL, mode TEXT NOT NULL, user TEXT NOT NULL, expires_ms INTEGER,
             PRIMARY KEY (tenant, media, mode, user)) WITHOUT ROWID;
+        CREATE INDEX reference_expiry ON reference (expires_ms) WHERE expires_ms IS NOT NULL;
         -- Users to whom a live status shows the media. In the media's slot, by the outbox.
         CREATE TABLE shown (
             tenant TEXT NOT NULL, media BLOB NOT NULL, user TEXT NOT NULL, author TEXT NOT NULL, status BLOB NOT NULL,

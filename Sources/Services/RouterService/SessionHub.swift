@@ -67,19 +67,18 @@ final class SessionHub: Sendable {
 
     /// Enters a session; an older one of the device is closed with 4409.
     ///
-    /// - Returns: false if the link has gone meanwhile.
-    func open(_ id: SessionID, _ session: Session) -> Bool {
+    /// - Returns: the session that was replaced, if there was one; nil if the link has gone meanwhile.
+    func open(_ id: SessionID, _ session: Session) -> SessionID?? {
         state.withLock { state in
-            guard state.links[id.link] != nil, state.sessions[id] == nil else { return false }
+            guard state.links[id.link] != nil, state.sessions[id] == nil else { return nil }
             if let replaced = state.sessions.session(of: session.device) {
-                let older = state.sessions[replaced]?.link
-                older?.send(
+                state.sessions[replaced]?.link.send(
                     .sessionClose(
                         SessionClose(session: replaced.session, code: 4409, reason: "this device has connected again")))
             }
-            _ = state.sessions.open(id, device: session.device, session)
+            let older = state.sessions.open(id, device: session.device, session)
             metrics.sessions.set(Int64(state.sessions.count))
-            return true
+            return .some(older)
         }
     }
 
