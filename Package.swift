@@ -148,15 +148,28 @@ func tests(_ name: String, _ more: [String] = []) -> Target {
     return .testTarget(name: "\(name)Tests", dependencies: dependencies, path: "Tests/\(name)Tests", swiftSettings: swiftSettings)
 }
 
+/// Programs that measure, and what they need; Scripts/bench builds and runs them.
+let benchmarks: [Target] = [
+    .target(name: "CLoadGenerator", path: "Benchmarks/CLoadGenerator"),
+    .executableTarget(
+        name: "relay-bench",
+        dependencies: ["Base", "RelayEngine", "Runtime", "RelayService", "TURNTesting", "CLoadGenerator"],
+        path: "Benchmarks/relay-bench", swiftSettings: swiftSettings),
+]
+
 let package = Package(
     name: "skerry",
     targets: systemLibraries
         + [.target(name: "CShims", dependencies: ["COpenSSL"], path: "Sources/System/CShims")]
         + floors.flatMap(\.targets)
+        + benchmarks
         + [
             .target(name: "CAllocationCounter", path: "Tests/CAllocationCounter"),
             // Shared by the tests of codecs: one decoder fed in every way that a stream may arrive.
             .target(name: "CodecTesting", path: "Tests/CodecTesting", swiftSettings: swiftSettings),
+            // Shared by tests and benchmarks: a TURN client over blocking sockets.
+            .target(
+                name: "TURNTesting", dependencies: ["Base", "STUN"], path: "Tests/TURNTesting", swiftSettings: swiftSettings),
             tests("Base"),
             tests("HTTPCodec", ["CodecTesting"]),
             tests("HTTP", ["Crypto"]),
@@ -168,7 +181,7 @@ let package = Package(
             tests("RouterService"),
             tests("STUN"),
             tests("RelayEngine"),
-            tests("RelayService", ["Client"]),
+            tests("RelayService", ["CAllocationCounter", "Client", "TURNTesting"]),
             tests("RTP"),
             tests("MediaEngine"),
             tests("MediaService"),

@@ -1,0 +1,57 @@
+import Base
+import Glibc
+
+/// The rounds of a comparison, and what they found.
+struct Comparison {
+    private let plan: Command.Plan
+    private let processors: Processors
+    private var report: Report
+
+    init(_ plan: Command.Plan, on processors: Processors) {
+        self.plan = plan
+        self.processors = processors
+        report = Report(plan, processors)
+    }
+
+    mutating func run() throws {
+        var template = Array("/tmp/relay-bench.XXXXXX".utf8CString)
+        guard mkdtemp(&template) != nil else { throw BenchError("no temporary directory") }
+        let directory = String(decoding: template.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)
+        defer {
+            for name in ["pid", "db"] { unlink("\(directory)/\(name)") }
+            rmdir(directory)
+        }
+        report.titles = try plan.servers.map { try $0.title }
+        for round in 0..<plan.rounds {
+            // Who comes first changes, so that a drift of the machine does not favour one.
+            let servers = round % 2 == 0 ? plan.servers : plan.servers.reversed()
+            for server in servers { try measure(server, round, directory) }
+            if plan.loads.contains(where: \.isPaced) { try measureDirect() }
+        }
+        report.print()
+    }
+
+    private mutating func measure(_ server: Server, _ round: Int, _ directory: String) throws {
+        let running = try server.start(processor: processors.server, directory: directory)
+        let flows = try Flows(
+            Load.maxFlowCount, through: running.address, username: running.username, password: running.password)
+        for load in plan.loads {
+            note("round \(round + 1)/\(plan.rounds)  \(server.rawValue): \(load.title)")
+            _ = load.run(flows.native, seconds: 0.1)
+            let before = try running.process.processorNanoseconds()
+            let clock = ContinuousClock.now
+            let outcome = load.run(
+                flows.native, seconds: load.isPaced ? plan.secondsPerLoad * 1.5 : plan.secondsPerLoad)
+            let elapsed = ContinuousClock.now - clock
+            let spent = try running.process.processorNanoseconds() - before
+            report.add(server, load, Report.Sample(outcome, elapsedNs: elapsed.nanoseconds, processorNs: spent))
+        }
+    }
+
+    private mutating func measureDirect() throws {
+        for load in plan.loads where load.isPaced {
+            let flows = try Flows(direct: load.flowCount)
+            report.addDirect(load.run(flows.native, seconds: 0.5).delays)
+        }
+    }
+}

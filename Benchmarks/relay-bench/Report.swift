@@ -1,0 +1,154 @@
+import Base
+import CLoadGenerator
+
+/// The figures of all rounds, and how they are printed.
+struct Report {
+    struct Sample {
+        let tally: skerry_tally
+        let packetsPerProcessorSecond: Double
+        let packetsPerSecond: Double
+        /// Of the time that the load took.
+        let processorShare: Double
+        let delays: [UInt32]
+
+        init(_ outcome: Load.Outcome, elapsedNs: Int64, processorNs: UInt64) {
+            tally = outcome.tally
+            packetsPerProcessorSecond = Double(tally.received) / (Double(processorNs) / 1e9)
+            packetsPerSecond = Double(tally.received) / (Double(elapsedNs) / 1e9)
+            processorShare = Double(processorNs) / Double(elapsedNs)
+            delays = outcome.delays
+        }
+    }
+
+    private let plan: Command.Plan
+    private let processors: Processors
+    var titles: [String] = []
+    private var samples: [String: [Sample]] = [:]
+    private var direct: [[UInt32]] = []
+    private let loadAverageAtStart = Self.loadAverage()
+
+    init(_ plan: Command.Plan, _ processors: Processors) {
+        self.plan = plan
+        self.processors = processors
+    }
+
+    mutating func add(_ server: Server, _ load: Load, _ sample: Sample) {
+        samples["\(server.rawValue) \(load.name)", default: []].append(sample)
+    }
+
+    mutating func addDirect(_ delays: [UInt32]) { direct.append(delays) }
+
+    private func of(_ server: Server, _ load: Load) -> [Sample] { samples["\(server.rawValue) \(load.name)"] ?? [] }
+
+    // MARK: - Printing
+
+    func print() {
+        for title in titles { say(title) }
+        say(
+            "Server on processor \(processors.server), load on \(processors.load); loopback; ChannelData with "
+                + "\(Load.payloadBytes) bytes of payload;")
+        say(
+            "\(plan.rounds) rounds in alternating order, a new server process in each; load average "
+                + "\(loadAverageAtStart) at the start (the load itself adds 1 to 2), \(Self.loadAverage()) at the end.")
+        table("Thousand packets relayed per second of the server's processor time", ratio: "/") {
+            $0.packetsPerProcessorSecond / 1000
+        }
+        table("Thousand packets relayed per second") { $0.packetsPerSecond / 1000 }
+        table("Share of a processor in use, percent") { $0.processorShare * 100 }
+        if plan.loads.contains(where: \.isPaced) { printDelays() }
+        printFaults()
+    }
+
+    private func table(_ title: String, ratio: String? = nil, _ value: (Sample) -> Double) {
+        say("\n\(title): min / median / max")
+        say(row("", plan.servers.map(\.rawValue) + (ratio != nil && plan.servers.count == 2 ? ["ratio"] : [])))
+        for load in plan.loads {
+            let columns = plan.servers.map { of($0, load).map(value) }
+            var cells = columns.map(Spread.init).map { $0.text(decimals: 0) }
+            if ratio != nil, columns.count == 2 {
+                cells.append(Spread(zip(columns[0], columns[1]).map { $0 / $1 }).text(decimals: 2))
+            }
+            say(row(load.title, cells))
+        }
+    }
+
+    /// One way, from the sender's clock before the call to the receiver's kernel.
+    private func printDelays() {
+        say("\nDelay one way in microseconds, less the median without a relay: min / median / max")
+        say(row("", plan.servers.map(\.rawValue) + ["without"]))
+        let bare = direct.map { Self.percentile($0, 0.5) }
+        let base = Spread(bare).median
+        for load in plan.loads where load.isPaced {
+            for (name, share) in [("p50", 0.5), ("p99", 0.99)] {
+                var cells = plan.servers.map { server in
+                    Spread(of(server, load).map { Self.percentile($0.delays, share) - base }).text(decimals: 1)
+                }
+                cells.append(Spread(direct.map { Self.percentile($0, share) }).text(decimals: 1))
+                say(row("\(load.title), \(name)", cells))
+            }
+        }
+    }
+
+    private func printFaults() {
+        say("\nPackets over all rounds; negative losses are packets that came twice")
+        say(row("", ["sent", "lost", "damaged", "sent late"], width: 12))
+        for server in plan.servers {
+            for load in plan.loads {
+                let all = of(server, load).map(\.tally)
+                func sum(_ member: KeyPath<skerry_tally, UInt64>) -> Int {
+                    all.reduce(0) { $0 + Int($1[keyPath: member]) }
+                }
+                let figures = [sum(\.sent), sum(\.sent) - sum(\.received), sum(\.damaged), sum(\.late)]
+                say(row("\(server.rawValue): \(load.title)", figures.map(String.init), width: 12))
+            }
+        }
+    }
+
+    private static func percentile(_ sorted: [UInt32], _ share: Double) -> Double {
+        guard !sorted.isEmpty else { return .nan }
+        return Double(sorted[min(sorted.count - 1, Int(Double(sorted.count) * share))]) / 1000
+    }
+
+    private static func loadAverage() -> String {
+        ServerProcess.contents(of: "/proc/loadavg")?.split(separator: " ").first.map(String.init) ?? "?"
+    }
+
+    private func row(_ title: String, _ cells: [String], width: Int = 24) -> String {
+        func padding(_ text: String, _ width: Int) -> String {
+            String(repeating: " ", count: max(1, width - text.count))
+        }
+        return cells.reduce(title + padding(title, 44)) { $0 + padding($1, width) + $1 }
+    }
+
+    private func say(_ line: String) { Swift.print(line) }
+}
+
+/// The least, the middle and the most of a few figures.
+struct Spread {
+    let minimum: Double
+    let median: Double
+    let maximum: Double
+
+    init(_ values: [Double]) {
+        let sorted = values.sorted()
+        minimum = sorted.first ?? .nan
+        maximum = sorted.last ?? .nan
+        let middle = sorted.count / 2
+        median =
+            sorted.isEmpty ? .nan : sorted.count % 2 == 1 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2
+    }
+
+    func text(decimals: Int) -> String {
+        [minimum, median, maximum].map { Self.text($0, decimals) }.joined(separator: " / ")
+    }
+
+    private static func text(_ value: Double, _ decimals: Int) -> String {
+        guard value.isFinite else { return "-" }
+        if decimals == 0 { return "\(Int64(value.rounded()))" }
+        let scale = decimals == 1 ? 10.0 : 100.0
+        let scaled = Int64((value.magnitude * scale).rounded())
+        let fraction = String(scaled % Int64(scale))
+        return (value < 0 ? "-" : "") + "\(scaled / Int64(scale))."
+            + String(repeating: "0", count: decimals - fraction.count) + fraction
+    }
+}

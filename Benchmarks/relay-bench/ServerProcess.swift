@@ -1,0 +1,83 @@
+import Glibc
+
+/// A child process whose processor time is read. It ends with this object, or with us.
+final class ServerProcess {
+    let pid: pid_t
+    private let output: Int32
+
+    /// - Parameters:
+    ///   - command: with its arguments; found on the PATH.
+    ///   - processor: the only one that it may use.
+    init(_ command: [String], processor: Int32?) throws {
+        let launcher =
+            ["setpriv", "--pdeathsig", "KILL"] + (processor.map { ["taskset", "-c", "\($0)"] } ?? []) + command
+        var ends: [Int32] = [0, 0]
+        guard pipe(&ends) == 0 else { throw BenchError("no pipe") }
+        _ = fcntl(ends[0], F_SETFD, FD_CLOEXEC)
+        var actions = posix_spawn_file_actions_t()
+        posix_spawn_file_actions_init(&actions)
+        defer { posix_spawn_file_actions_destroy(&actions) }
+        posix_spawn_file_actions_adddup2(&actions, ends[1], STDOUT_FILENO)
+        posix_spawn_file_actions_addclose(&actions, ends[1])
+        posix_spawn_file_actions_addopen(&actions, STDERR_FILENO, "/dev/null", O_WRONLY, 0)
+        var arguments: [UnsafeMutablePointer<CChar>?] = launcher.map { strdup($0) } + [nil]
+        defer { for argument in arguments { free(argument) } }
+        var pid: pid_t = 0
+        let spawned = posix_spawnp(&pid, launcher[0], &actions, nil, &arguments, environ)
+        close(ends[1])
+        guard spawned == 0 else {
+            close(ends[0])
+            throw BenchError("\(launcher[0]) cannot be started")
+        }
+        self.pid = pid
+        output = ends[0]
+    }
+
+    deinit {
+        kill(pid, SIGKILL)
+        var status: Int32 = 0
+        waitpid(pid, &status, 0)
+        close(output)
+    }
+
+    /// Where this program lies.
+    static var ownPath: String {
+        var buffer = [CChar](repeating: 0, count: 4096)
+        let count = readlink("/proc/self/exe", &buffer, buffer.count)
+        return String(decoding: buffer[..<max(0, count)].map { UInt8(bitPattern: $0) }, as: UTF8.self)
+    }
+
+    /// What it printed first; nil when it ended without.
+    func firstLine() -> String? {
+        var line: [UInt8] = []
+        var byte: UInt8 = 0
+        while read(output, &byte, 1) == 1, byte != UInt8(ascii: "\n") { line.append(byte) }
+        return line.isEmpty ? nil : String(decoding: line, as: UTF8.self)
+    }
+
+    /// Time on a processor of all its threads so far, user and system, as the scheduler counts it.
+    func processorNanoseconds() throws -> UInt64 {
+        var total: UInt64 = 0
+        guard let tasks = opendir("/proc/\(pid)/task") else { throw BenchError("the server has ended") }
+        defer { closedir(tasks) }
+        while let entry = readdir(tasks) {
+            let name = withUnsafeBytes(of: &entry.pointee.d_name) {
+                String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self)
+            }
+            guard !name.hasPrefix("."), let text = Self.contents(of: "/proc/\(pid)/task/\(name)/schedstat"),
+                let first = text.split(separator: " ").first, let nanoseconds = UInt64(first)
+            else { continue }
+            total += nanoseconds
+        }
+        return total
+    }
+
+    static func contents(of path: String) -> String? {
+        let descriptor = open(path, O_RDONLY | O_CLOEXEC)
+        guard descriptor >= 0 else { return nil }
+        defer { close(descriptor) }
+        var buffer = [UInt8](repeating: 0, count: 4096)
+        let count = read(descriptor, &buffer, buffer.count)
+        return count < 0 ? nil : String(decoding: buffer[..<count], as: UTF8.self)
+    }
+}
