@@ -195,6 +195,7 @@ let package = Package(
             tests("UplinkService"),
             tests("ConnectionService"),
             tests("MediaWorkerService", ["media-worker"]),
+            tests("Client"),
             tests("edgectl"),
         ]
 )
