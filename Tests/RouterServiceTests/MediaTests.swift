@@ -118,6 +118,33 @@ import Wire
         await b.purged(id(1))
     }
 
+    @Test func anUploadMayOutliveItsTokenAndBeOlderThanTheNextOne() async throws {
+        let central = try Central()
+        let a = try central.edge("a")
+        let created = central.clock.now
+        let token = try central.token("alice/phone", life: .seconds(600))
+        func register(_ token: String, object: UInt64) async -> EdgeError.Kind? {
+            await refusal {
+                let request = MediaRegister(
+                    token: token, uploadCreatedAt: created, media: media, object: id(object), sizeBytes: 3,
+                    storedBytes: 19,
+                    mode: .managed, retention: .pinned, manifestRoot: Array(repeating: 8, count: 32),
+                    contentType: "image/jpeg", objectKey: key)
+                _ = try await a.ask(.mediaRegister(request))
+            }
+        }
+        central.clock.advance(by: .seconds(3600))
+        #expect(await register(token, object: 1) == nil)
+        let between = try central.token("alice/phone", life: .seconds(600))
+        central.clock.advance(by: .seconds(86_400))
+        #expect(await register(between, object: 1) == nil)
+        #expect(await register(try central.token("alice/phone"), object: 1) == nil)
+        #expect(await register(try central.token("alice/phone", scopes: ["media:read"]), object: 1) == .forbidden)
+        central.clock.advance(by: .seconds(8 * 86_400))
+        #expect(await register(token, object: 1) == .unauthenticated)
+        #expect(await register(try central.token("alice/phone"), object: 1) == .unauthenticated)
+    }
+
     @Test func sealedMediaIsForWhoKnowsTheIdInTheTenant() async throws {
         let central = try Central()
         let a = try central.edge("a")

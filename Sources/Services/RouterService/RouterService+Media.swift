@@ -19,8 +19,7 @@ extension RouterService {
         guard age >= -60_000, age <= configuration.maxUploadAgeMs else {
             throw EdgeError(.unauthenticated, "the upload began too long ago, or ahead of time")
         }
-        // The token has let the upload begin; it may have run out under it.
-        let user = try claims(of: token, scope: "media:write", now: register.uploadCreatedAt).owner
+        let user = try uploaderClaims(of: token, from: register.uploadCreatedAt, to: now).owner
         let until = try expiry(of: register.retention, now: now)
         let content = MediaStore.Content(tenant: user.tenant, media: register.media, mode: register.mode)
         let (vault, edge, connected) = (vault, link.edgeKey, Set(hub.links.map(\.edgeKey)))
@@ -36,6 +35,29 @@ extension RouterService {
         if let expiresAt = registered.expiresAt { deadlines.setIfEarlier(.media, at: expiresAt) }
         purge(purges)
         return registered
+    }
+
+    /// The claims of a token that was good at some time of the upload: the one that it began with may have run out under it,
+    /// and the one that it ended with may be younger than its beginning.
+    private func uploaderClaims(of token: String, from created: WallTime, to now: WallTime) throws -> Claims {
+        var (earliest, latest) = (min(created, now), now)
+        var time = now
+        while true {
+            do throws(TokenError) {
+                let claims = try verifier.verify(token, now: time)
+                guard claims.allows("media:write") else { break }
+                return claims
+            } catch {
+                switch error {
+                case .expired: latest = time + .milliseconds(-1)
+                case .notYetValid: earliest = time + .milliseconds(1)
+                default: throw EdgeError(.unauthenticated, "\(error)")
+                }
+                guard earliest <= latest else { throw EdgeError(.unauthenticated, "\(error)") }
+                time = WallTime(milliseconds: earliest.milliseconds + (latest - earliest).milliseconds / 2)
+            }
+        }
+        throw EdgeError(.forbidden, "the token lacks the scope media:write")
     }
 
     private static func enter(

@@ -81,8 +81,9 @@ package final class RouterService: UplinkHandler, Service {
     package func stop() {
         deadlines.stop()
         waiters.cancelAll()
-        writer.close()
+        // The writer last: whoever closes a database last moves its log into the file.
         readers.close()
+        writer.close()
     }
 
     package func run(until shutdown: Shutdown) async throws {
