@@ -249,8 +249,11 @@ import Wire
         edge.uplink.tell(.notice(.sessionFrame(session: before, delivery(9))))
         for sequence in 2...4 as ClosedRange<UInt64> { edge.uplink.deliver(delivery(sequence)) }
         edge.uplink.deliver(.drained)
+        edge.uplink.deliver(delivery(0))
         edge.uplink.deliver(accepted(2))
         #expect(try await socket.next() == delivery(4))
+        // What is never stored has no number to be dropped by.
+        #expect(try await socket.next() == delivery(0))
         #expect(try await socket.next() == accepted(2))
     }
 
@@ -302,6 +305,24 @@ import Wire
         #expect(try await socket.next() == accepted(1))
         try await socket.send(message(4))
         try await until { edge.uplink.frames.last == message(4) }
+    }
+
+    @Test func theCentralIsAskedSoManyFramesAtATime() async throws {
+        let edge = try TestEdge { $0.maxFramesInFlightPerConnection = 2 }
+        let socket = try await edge.welcomed()
+        for number in 1...5 as ClosedRange<UInt64> { try await socket.send(message(number)) }
+        try await socket.send(.ack(sequence: 7))
+        // An acknowledgement waits for nothing.
+        try await until { edge.uplink.frames == [message(1), message(2), .ack(sequence: 7)] }
+        edge.uplink.deliver(accepted(2))
+        try await until { edge.uplink.frames.last == message(3) }
+        edge.uplink.connect(false)
+        edge.uplink.state.withLock { $0.notices = [] }
+        edge.uplink.connect(true)
+        try await until { edge.uplink.frames == [message(1), message(3)] }
+        edge.uplink.deliver(accepted(1))
+        edge.uplink.deliver(accepted(3))
+        try await until { edge.uplink.frames == [message(1), message(3), message(4), message(5)] }
     }
 
     // MARK: Drain

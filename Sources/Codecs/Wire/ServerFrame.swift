@@ -46,6 +46,7 @@ public enum ServerFrame: Equatable, Sendable {
     }
 
     public struct Deliver: Equatable, Sendable {
+        /// The place in the device's inbox, from 1; 0 for an ephemeral message, which is never stored and not acknowledged.
         public var sequence: UInt64
         /// The sender's id of the message.
         public var id: UUID

@@ -31,6 +31,7 @@ final class ClientConnection: @unchecked Sendable {
         machine = SessionStateMachine(
             device: device, token: token,
             limits: SessionStateMachine.Limits(
+                maxInFlightFrames: configuration.maxFramesInFlightPerConnection,
                 maxUnansweredFrames: configuration.maxUnansweredFramesPerConnection,
                 maxUnansweredBytes: configuration.maxUnansweredBytesPerConnection,
                 retryAfterMs: UInt32(clamping: configuration.retryAfterMs)))

@@ -17,6 +17,8 @@ package final class ConnectionService: Service {
         /// Frames of one client; more than this over a burst closes it with 4429.
         package var maxFramesPerSecond = 200
         package var maxFrameBurst = 1000
+        /// Frames of one client that the central is asked at a time; the others wait for their turn.
+        package var maxFramesInFlightPerConnection = 128
         /// Frames of one client that may wait for the central's answer, also while the central cannot be reached.
         package var maxUnansweredFramesPerConnection = 1024
         package var maxUnansweredBytesPerConnection = 4 * 1024 * 1024

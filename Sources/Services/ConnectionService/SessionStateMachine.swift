@@ -8,6 +8,8 @@ import Wire
 /// again in their order (the central knows their ids), and deliveries that the client has already are dropped.
 struct SessionStateMachine {
     struct Limits: Equatable, Sendable {
+        /// Frames that the central is asked at a time; the others wait here.
+        var maxInFlightFrames: Int
         var maxUnansweredFrames: Int
         var maxUnansweredBytes: Int
         /// What a client is told to wait when the bounds are reached.
@@ -54,6 +56,8 @@ struct SessionStateMachine {
     /// What came for a session whose opening has not been seen to succeed yet.
     private var early: [ServerFrame] = []
     private var unanswered: [Unanswered] = []
+    /// How many of them, from the first, have been sent on this link.
+    private var inFlight = 0
     private(set) var unansweredBytes = 0
     /// The last ack while there was no link.
     private var heldAck: UInt64?
@@ -109,7 +113,14 @@ struct SessionStateMachine {
         }
         unanswered.append(Unanswered(frame: frame, bytes: bytes, tokenExpires: tokenExpires))
         unansweredBytes += bytes
-        return state == .open ? [.toCentral(frame)] : []
+        return state == .open ? sendWaiting() : []
+    }
+
+    private mutating func sendWaiting() -> [Action] {
+        let end = min(limits.maxInFlightFrames, unanswered.count)
+        guard inFlight < end else { return [] }
+        defer { inFlight = end }
+        return unanswered[inFlight..<end].map { .toCentral($0.frame) }
     }
 
     /// The answer to a frame for which there is no room.
@@ -134,7 +145,8 @@ struct SessionStateMachine {
         }
         switch frame {
         case .deliver(let deliver):
-            guard isNew(deliver.sequence) else { return [] }
+            // What is never stored has no number.
+            guard deliver.sequence == 0 || isNew(deliver.sequence) else { return [] }
         case .gap(let gap):
             guard isNew(gap.to) else { return [] }
         case .accepted(let accepted): forget { $0.id == accepted.id }
@@ -146,13 +158,13 @@ struct SessionStateMachine {
             resume = ResumePoint(token: welcome.resumeToken, sequence: resume?.sequence ?? 0)
             guard let refresh = takeRefresh() else { break }
             token = refresh.token
-            return [.toClient(frame)] + (refresh.expires.map { [.expireToken(at: $0)] } ?? [])
+            return [.toClient(frame)] + (refresh.expires.map { [.expireToken(at: $0)] } ?? []) + sendWaiting()
         case .drained:
             if hasDrained { return [] }
             hasDrained = true
         case .statusNew, .statusGone, .call: break
         }
-        return [.toClient(frame)]
+        return [.toClient(frame)] + sendWaiting()
     }
 
     /// The client has or gives up all up to the last sequence number that was sent to it.
@@ -165,6 +177,7 @@ struct SessionStateMachine {
     private mutating func forget(_ isAnswered: (ClientFrame) -> Bool) {
         guard let index = unanswered.firstIndex(where: { isAnswered($0.frame) }) else { return }
         unansweredBytes -= unanswered.remove(at: index).bytes
+        if index < inFlight { inFlight -= 1 }
     }
 
     /// The oldest refresh that waits for its answer.
@@ -208,7 +221,8 @@ struct SessionStateMachine {
         }
         if let heldAck { actions.append(.toCentral(.ack(sequence: heldAck))) }
         heldAck = nil
-        actions += unanswered.map { .toCentral($0.frame) }
+        inFlight = 0
+        actions += sendWaiting()
         let waiting = early
         early = []
         for frame in waiting { actions += receive(frame) }
