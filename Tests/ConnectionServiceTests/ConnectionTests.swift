@@ -135,13 +135,13 @@ import Wire
     }
 
     @Test func limitsHaveTheirCloseCodes() async throws {
+        let impatient = try TestEdge { $0.helloTimeoutMs = 100 }
+        let silent = try await impatient.socket(token: impatient.token())
+        #expect(try await silent.closed().code == 4400)
         let edge = try TestEdge {
-            $0.helloTimeoutMs = 100
             $0.maxFramesPerSecond = 1
             $0.maxFrameBurst = 20
         }
-        let silent = try await edge.socket(token: edge.token())
-        #expect(try await silent.closed().code == 4400)
         let hasty = try await edge.welcomed()
         for number in 1...30 as ClosedRange<UInt64> { try? await hasty.send(message(number)) }
         #expect(try await hasty.closed().code == 4429)
