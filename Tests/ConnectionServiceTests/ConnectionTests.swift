@@ -234,10 +234,11 @@ import Wire
         for _ in 0..<5 { _ = try await socket.next() }
         let before = edge.uplink.lastSession
         edge.uplink.connect(false)
-        try await socket.send(message(3))
+        let held = edge.service.node.budget.count
         try await socket.send(.ack(sequence: 2))
         try await socket.send(.ack(sequence: 3))
-        try await Task.sleep(for: .milliseconds(50))
+        try await socket.send(message(3))
+        try await until { edge.service.node.budget.count > held }
         edge.uplink.state.withLock { $0.notices = [] }
         edge.uplink.connect(true)
         try await until { edge.uplink.frames.count == 3 }

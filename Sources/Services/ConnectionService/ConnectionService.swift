@@ -56,7 +56,7 @@ package final class ConnectionService: Service {
     static let subprotocol = "skerry.v1.json"
 
     private let configuration: Configuration
-    private let node: ConnectionNode
+    let node: ConnectionNode
     private let tickets: TicketTable
     private let iceServers: @Sendable (UserAddress) -> ICEServers
     private let logger: Logger
