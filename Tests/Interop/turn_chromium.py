@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
 """The README's first relayed call, pasted into a real browser: two peers of a page that reach each other through the relay alone.
 
-usage: turn_chromium.py DEV_JSON
+usage: turn_chromium.py [--dev var/dev.json]
 
 Needs Chromium with its driver, and the Python package selenium. Exits non-zero if anything is not right.
 """
+import argparse
 import http.server
 import json
 import pathlib
@@ -78,7 +79,9 @@ class QuietHandler(http.server.BaseHTTPRequestHandler):
 
 
 def main():
-    dev = json.loads(pathlib.Path(sys.argv[1]).read_text())
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--dev", default="var/dev.json")
+    dev = json.loads(pathlib.Path(parser.parse_args().dev).read_text())
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), QuietHandler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     options = webdriver.ChromeOptions()

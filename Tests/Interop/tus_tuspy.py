@@ -101,7 +101,7 @@ def main():
     parser.add_argument("--cuts", type=int, default=3)
     parser.add_argument("--sealed", action="store_true")
     parser.add_argument("--no-kill", action="store_true")
-    parser.add_argument("--node", default=".build/release/edge-node")
+    parser.add_argument("--node", default=os.environ.get("SKERRY_BUILD", ".build/release") + "/edge-node")
     options = parser.parse_args()
     with open(options.dev) as file:
         dev = json.load(file)

@@ -12,6 +12,8 @@ final class DevelopmentProcesses: Sendable {
     private struct State {
         var running: [pid_t: ChildProcess] = [:]
         var endings: [pid_t: (name: String, ending: ChildProcess.Ending)] = [:]
+        /// Until then whoever starts a process looks at its ending.
+        var isUp = false
         var isStopping = false
     }
 
@@ -36,12 +38,15 @@ final class DevelopmentProcesses: Sendable {
             let isUnexpected = state.withLock { state in
                 state.running[child.identifier] = nil
                 state.endings[child.identifier] = (child.name, ending)
-                return !state.isStopping
+                return state.isUp && !state.isStopping
             }
             if isUnexpected { onDeath(child, ending) }
         }
         return child
     }
+
+    /// Everything is started: tell of deaths from now on.
+    func announceDeaths() { state.withLock { $0.isUp = true } }
 
     /// How it ended, if it has.
     func ending(of child: ChildProcess) -> ChildProcess.Ending? {

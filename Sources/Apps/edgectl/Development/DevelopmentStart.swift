@@ -38,6 +38,7 @@ struct DevelopmentStart: Sendable {
         for (index, child) in started.enumerated() {
             try await waitUntilReady(child, admin: ports.edges[index].admin, processes)
         }
+        processes.announceDeaths()
         let file = try describe(central, started)
         try await context.pool.run { [folder] in try file.save(folder.file) }
         return file
