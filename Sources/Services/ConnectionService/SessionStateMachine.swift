@@ -59,8 +59,8 @@ struct SessionStateMachine {
     /// How many of them, from the first, have been sent on this link.
     private var inFlight = 0
     private(set) var unansweredBytes = 0
-    /// The last ack while there was no link.
-    private var heldAck: UInt64?
+    /// The last ack, which a link may have taken with it.
+    private var lastAck: UInt64?
 
     init(device: DeviceAddress, token: String, limits: Limits) {
         self.device = device
@@ -89,11 +89,8 @@ struct SessionStateMachine {
         case (.awaitingHello, _): return close(code: CloseCode.protocolError, "the first frame must be a hello")
         case (_, .hello): return close(code: CloseCode.protocolError, "hello was said before")
         case (_, .ack(let sequence)):
-            guard state == .open else {
-                heldAck = max(heldAck ?? 0, sequence)
-                return []
-            }
-            return [.toCentral(frame)]
+            lastAck = max(lastAck ?? 0, sequence)
+            return state == .open ? [.toCentral(frame)] : []
         case (_, .refresh(let newer)):
             // The older one may expire before there is a link again.
             if state != .open { token = newer }
@@ -219,8 +216,7 @@ struct SessionStateMachine {
         if isFirst || knewToken != opened.resumeToken {
             actions.append(.toClient(.welcome(welcome(opened))))
         }
-        if let heldAck { actions.append(.toCentral(.ack(sequence: heldAck))) }
-        heldAck = nil
+        if let lastAck { actions.append(.toCentral(.ack(sequence: lastAck))) }
         inFlight = 0
         actions += sendWaiting()
         let waiting = early
