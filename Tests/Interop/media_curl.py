@@ -3,7 +3,7 @@
 
 usage: media_curl.py [--dev var/dev.json]
 
-Needs curl, and two edges started by Scripts/run. Exits non-zero if anything is not right.
+Needs curl and two edges. Exits non-zero if anything is not right.
 """
 import argparse
 import base64
@@ -15,12 +15,14 @@ import sys
 import tempfile
 import time
 
+passed = 0
 failures = 0
 
 
 def check(name, condition, detail=""):
-    global failures
+    global passed, failures
     if condition:
+        passed += 1
         print("ok   ", name)
     else:
         failures += 1
@@ -168,7 +170,7 @@ def main():
         answer = curl(*alice, "-X", "DELETE", first + location)
         check("release", answer.status == 204, answer)
 
-    print("ok" if failures == 0 else f"{failures} failed")
+    print(f"{passed} passed, {failures} failed")
     sys.exit(1 if failures else 0)
 
 

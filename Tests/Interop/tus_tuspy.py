@@ -3,7 +3,8 @@
 
 usage: tus_tuspy.py [--dev var/dev.json] [--megabytes 100] [--cuts 3] [--sealed] [--no-kill]
 
-Needs the Python package tuspy, and two edges started by Scripts/run. Exits non-zero if anything is not right.
+Needs the Python package tuspy and two edges. The node is started again from the folder
+SKERRY_BUILD, .build/release if not set. Exits non-zero if anything is not right.
 """
 import argparse
 import hashlib
@@ -24,17 +25,30 @@ from tusclient.exceptions import TusCommunicationError, TusUploadFailed
 import requests
 
 
+passed = 0
+
+
+def ok(message):
+    global passed
+    passed += 1
+    print("ok   ", message)
+
+
 def fail(message):
-    print("FAILED:", message)
+    print("FAILED", message)
+    print(f"{passed} passed, 1 failed")
     sys.exit(1)
 
 
 class CuttingProxy:
-    """Forwards TCP to a node; cuts a connection hard after each of the given numbers of uploaded bytes."""
+    """Forwards TCP to a node; cuts a connection hard after each of the given numbers of uploaded bytes, and calls `kill` once
+    after `kill_at` of them."""
 
-    def __init__(self, target, cuts):
+    def __init__(self, target, cuts, kill_at, kill):
         self.target = target
         self.cuts = sorted(cuts)
+        self.kill_at = kill_at
+        self.kill = kill
         self.sent = 0
         self.done_cuts = 0
         self.lock = threading.Lock()
@@ -64,6 +78,9 @@ class CuttingProxy:
                         if cut:
                             self.cuts.pop(0)
                             self.done_cuts += 1
+                        if self.kill_at and self.sent >= self.kill_at:
+                            self.kill_at = None
+                            self.kill()
                     if cut:
                         sink.sendall(data[: len(data) // 2])
                         # No FIN and no farewell: a reset on both sides.
@@ -73,12 +90,14 @@ class CuttingProxy:
                         return
                 sink.sendall(data)
         except OSError:
+            # Closed with bytes unread, so that the other side hears of it at once.
+            source.close()
+            sink.close()
+            return
+        try:
+            sink.shutdown(socket.SHUT_WR)
+        except OSError:
             pass
-        for end in (source, sink):
-            try:
-                end.shutdown(socket.SHUT_RDWR)
-            except OSError:
-                pass
 
 
 def wait_until_ready(edge, seconds=30):
@@ -94,6 +113,15 @@ def wait_until_ready(edge, seconds=30):
     fail("the node did not become ready again")
 
 
+def restart(edge, node, dev):
+    time.sleep(0.3)
+    edge["pid"] = subprocess.Popen(
+        [node, "--config", dev["config"]["edges"][0]], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL).pid
+    wait_until_ready(edge)
+    print(f"  killed and started again as {edge['pid']}")
+
+
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--dev", default="var/dev.json")
@@ -101,8 +129,8 @@ def main():
     parser.add_argument("--cuts", type=int, default=3)
     parser.add_argument("--sealed", action="store_true")
     parser.add_argument("--no-kill", action="store_true")
-    parser.add_argument("--node", default=os.environ.get("SKERRY_BUILD", ".build/release") + "/edge-node")
     options = parser.parse_args()
+    node = os.path.join(os.environ.get("SKERRY_BUILD", ".build/release"), "edge-node")
     with open(options.dev) as file:
         dev = json.load(file)
     if len(dev["edges"]) < 2:
@@ -123,9 +151,16 @@ def main():
         expected = digest.hexdigest()
 
         host, port = edge["http"].split("://")[1].rstrip("/").split(":")
-        proxy = CuttingProxy((host, int(port)), [size * (i + 1) // (options.cuts + 2) for i in range(options.cuts)])
+        killed = threading.Event()
+
+        def kill():
+            os.kill(edge["pid"], signal.SIGKILL)
+            killed.set()
+
+        step = size // (options.cuts + 2)
+        kill_at = None if options.no_kill else step * (options.cuts + 1)
+        proxy = CuttingProxy((host, int(port)), [step * (i + 1) for i in range(options.cuts)], kill_at, kill)
         url = f"http://127.0.0.1:{proxy.port}/media/uploads"
-        kill_at = None if options.no_kill else size * (options.cuts + 1) // (options.cuts + 2)
         metadata = {"filename": "random.bin", "sha256": expected, "mode": "sealed" if options.sealed else "managed"}
 
         started = time.time()
@@ -133,19 +168,10 @@ def main():
         uploader = my_client.uploader(file.name, chunk_size=8 << 20, metadata=metadata)
         acknowledged = 0
         interruptions = 0
-        restarted = None
+        restarts = 0
         while True:
             try:
                 while uploader.offset < size:
-                    # Killed in the middle of a request: a thread does it while bytes flow.
-                    if kill_at and uploader.offset + (8 << 20) > kill_at:
-                        kill_at = None
-
-                        def kill():
-                            os.kill(edge["pid"], signal.SIGKILL)
-
-                        threading.Timer(0.02, kill).start()
-                        restarted = True
                     uploader.upload_chunk()
                     acknowledged = uploader.offset
                 break
@@ -153,14 +179,10 @@ def main():
                 interruptions += 1
                 if interruptions > options.cuts + 20:
                     fail(f"too many interruptions: {error}")
-                if restarted:
-                    restarted = None
-                    time.sleep(0.3)
-                    edge["pid"] = subprocess.Popen(
-                        [options.node, "--config", dev["config"]["edges"][0]],
-                        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL).pid
-                    wait_until_ready(edge)
-                    print(f"  killed and started again as {edge['pid']}")
+                if killed.is_set():
+                    killed.clear()
+                    restart(edge, node, dev)
+                    restarts += 1
                 uploader = my_client.uploader(file.name, chunk_size=8 << 20, url=uploader.url, metadata=metadata)
                 print(f"  interrupted at {acknowledged}, the server has {uploader.offset}")
                 if uploader.offset < acknowledged:
@@ -168,14 +190,11 @@ def main():
         seconds = time.time() - started
         if proxy.done_cuts < options.cuts:
             fail(f"only {proxy.done_cuts} of {options.cuts} cuts were made")
-        if not options.no_kill and interruptions <= options.cuts:
-            print("  note: the kill fell between two requests")
-            if restarted:
-                time.sleep(0.3)
-                edge["pid"] = subprocess.Popen(
-                    [options.node, "--config", dev["config"]["edges"][0]],
-                    stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL).pid
-                wait_until_ready(edge)
+        ok(f"{proxy.done_cuts} cuts, {interruptions} interruptions, the offset never went back")
+        if not options.no_kill:
+            if restarts != 1:
+                fail(f"the node was killed {restarts} times in the upload, not once")
+            ok("kill -9 in the middle of a request")
 
         location = uploader.url.replace(f"http://127.0.0.1:{proxy.port}", edge["http"].rstrip("/"))
         media = None
@@ -187,7 +206,7 @@ def main():
             time.sleep(0.1)
         if media != expected:
             fail(f"Media-Id is {media}, expected {expected}")
-        print(f"uploaded {size} bytes in {seconds:.1f} s, {interruptions} interruptions")
+        ok(f"uploaded {size} bytes in {seconds:.1f} s")
 
         for where in (other, edge):
             fetched = hashlib.sha256()
@@ -199,8 +218,8 @@ def main():
                     fetched.update(block)
             if fetched.hexdigest() != expected:
                 fail(f"{where['name']} serves other bytes")
-            print(f"fetched at {where['name']} in {time.time() - started:.1f} s, the same bytes")
-    print("ok")
+            ok(f"fetched at {where['name']} in {time.time() - started:.1f} s, the same bytes")
+    print(f"{passed} passed, 0 failed")
 
 
 if __name__ == "__main__":
