@@ -89,7 +89,7 @@ func absolutePath(_ path: String) -> String {
 }
 
 extension ValueForm where Value == Int {
-    fileprivate static let hundreds = ValueForm(
+    static let hundreds = ValueForm(
         placeholder: "N", allowed: "a multiple of 100, at most \(DevelopmentPorts.maxOffset)"
     ) { text in
         Int(text).flatMap { (0...DevelopmentPorts.maxOffset).contains($0) && $0 % 100 == 0 ? $0 : nil }

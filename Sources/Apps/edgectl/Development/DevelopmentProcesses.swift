@@ -58,15 +58,20 @@ final class DevelopmentProcesses: Sendable {
         state.withLock { Array($0.endings.values) }
     }
 
-    /// Asks the edges to drain, then the central, since draining needs it; kills what does not end in time.
+    /// Asks the edges to drain, then the central, since draining needs it; kills what does not end in time. Goes on to its
+    /// end in a task that was cancelled, too.
     func stop() async {
+        await loop.spawn { [self] in await drain() }.value
+    }
+
+    private func drain() async {
         state.withLock { $0.isStopping = true }
         for isCentral in [false, true] {
             let asked = state.withLock { $0.running.values.filter { ($0.name == Self.central) == isCentral } }
             for child in asked { child.send(signal: SIGTERM) }
             await waitForEnd(of: asked, timeout: Self.drainTimeout)
             for child in asked where ending(of: child) == nil {
-                Terminal.printError("\(child.name) does not drain within \(Self.drainTimeout): killed")
+                Terminal.printError("\(child.name) does not drain within \(formatDuration(Self.drainTimeout)): killed")
                 child.send(signal: SIGKILL)
             }
             await waitForEnd(of: asked, timeout: .seconds(5))
