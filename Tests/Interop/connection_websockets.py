@@ -4,13 +4,18 @@
     connection_websockets.py DEV_JSON
 
 Messages (also to a device that is away, and over two edges), resumption, replacement, refused handshakes, statuses with their
-expiry, and call frames. With at least two edges. Prints what it checked; the last line is "N passed, N failed".
+expiry, call frames, a central that is killed and an edge that is drained. With at least two edges. The binaries to start
+again lie in $SKERRY_BUILD (.build/release). Prints what it checked; the last line is "N passed, N failed".
 """
 
 import asyncio
 import base64
 import contextlib
 import json
+import os
+import pathlib
+import signal
+import subprocess
 import sys
 import time
 import urllib.error
@@ -21,6 +26,7 @@ import websockets
 from websockets.asyncio.client import connect
 
 TIMEOUT_S = 10
+BUILD = pathlib.Path(os.environ.get("SKERRY_BUILD") or pathlib.Path(__file__).resolve().parents[2] / ".build" / "release")
 results = []
 
 
@@ -332,6 +338,80 @@ async def calls(dev):
     await bob.close()
 
 
+def start(program, config):
+    """Starts a process of the development start again; whoever made that start ends it."""
+    subprocess.Popen(
+        [BUILD / program, "--config", config], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL, start_new_session=True)
+
+
+def is_ready(admin):
+    with contextlib.suppress(OSError), urllib.request.urlopen(admin + "/readyz", timeout=2) as answer:
+        return answer.status == 200
+    return False
+
+
+async def until(condition, within=20):
+    async with asyncio.timeout(within):
+        while not await asyncio.to_thread(condition):
+            await asyncio.sleep(0.05)
+
+
+async def restarts(dev):
+    """The central is killed, then an edge is drained."""
+    alice = await Device.open(dev["edges"][0], dev["tokens"]["alice"])
+    bob = await Device.open(dev["edges"][1], dev["tokens"]["bob"])
+    await bob.expect("drained")
+    before = await alice.send("bob", "before")
+    await alice.expect("accepted", lambda frame: frame["id"] == before)
+    await bob.expect("deliver", lambda frame: frame["id"] == before)
+    os.kill(dev["central"]["pid"], signal.SIGKILL)
+    await until(lambda: not is_ready(dev["edges"][0]["admin"]) and not is_ready(dev["edges"][1]["admin"]))
+    sent = [await alice.send("bob", f"without central {index}") for index in range(20)]
+    check("a frame is not accepted while there is no central", await alice.quiet("accepted", 1))
+    try:
+        await Device.open(dev["edges"][0], dev["tokens"]["carol"])
+        check("nobody can connect meanwhile", False)
+    except websockets.InvalidStatus as refusal:
+        response = refusal.response
+        check(
+            "nobody can connect meanwhile: 503 with Retry-After",
+            response.status_code == 503 and response.headers.get("Retry-After"))
+    start("edge-central", dev["config"]["central"])
+    for id in sent:
+        await alice.expect("accepted", lambda frame: frame["id"] == id, within=30)
+    check("the connections stay, and what was sent is accepted when the central is back", True)
+    await bob.ack()
+    after = await alice.send("bob", "after")
+    received = []
+    while not received or received[-1]["id"] != after:
+        received.append(await bob.expect("deliver"))
+    check(
+        "… and delivered once, in its order", [frame["id"] for frame in received] == sent + [after],
+        [decode(frame) for frame in received])
+    await bob.ack()
+
+    os.kill(dev["edges"][0]["pid"], signal.SIGTERM)
+    code, reason = await alice.close_code(), alice.socket.close_reason
+    check("an edge that ends says when to come back", code == 1012 and reason.startswith("reconnect_after_ms="), (code, reason))
+    elsewhere = await Device.open(dev["edges"][1], dev["tokens"]["alice"], resume=alice.resume)
+    check("… meanwhile another edge resumes the session", elsewhere.welcome["resumed"] is True, elsewhere.welcome)
+    await elsewhere.close()
+    await bob.close()
+    await until(lambda: not os.path.exists(f"/proc/{dev['edges'][0]['pid']}") or is_zombie(dev["edges"][0]["pid"]))
+    start("edge-node", dev["config"]["edges"][0])
+    await until(lambda: is_ready(dev["edges"][0]["admin"]))
+    back = await Device.open(dev["edges"][0], dev["tokens"]["alice"])
+    check("an edge that is back takes connections", back.welcome["device"] == "alice/phone")
+    await back.close()
+
+
+def is_zombie(pid):
+    with contextlib.suppress(OSError):
+        return pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] == "Z"
+    return True
+
+
 async def drain_inboxes(dev):
     """What an earlier run left behind does not count."""
     for name in ("alice", "bob", "carol"):
@@ -355,7 +435,7 @@ async def main():
     if len(dev["edges"]) < 2:
         sys.exit("two edges are needed: Scripts/run --edges 2")
     await drain_inboxes(dev)
-    for part in (handshakes, messages, away, replacement, statuses, calls):
+    for part in (handshakes, messages, away, replacement, statuses, calls, restarts):
         try:
             await part(dev)
         except Exception as error:  # a part that breaks off has failed; the others go on
