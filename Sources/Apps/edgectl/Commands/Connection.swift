@@ -17,7 +17,7 @@ struct Connection: Sendable {
     static let token = Parameter<String>.optional("--token", .text("JWT"), "who asks; see 'edgectl token'")
     static let user = Parameter<String>.option(
         "--as", .text("USER"), "whose token of the development start", default: "alice", shownAs: "alice")
-    static let authority = Parameter<String>.optional("--ca", .path, "certificates to trust for https, in PEM")
+    static let authority = Parameter<String>.optional("--ca", .path, "certificates to trust for https, in PEM (default: the system's)")
 
     static let parameters = [
         dev.declaration, url.declaration, edge.declaration, token.declaration, user.declaration, authority.declaration,
@@ -33,9 +33,13 @@ struct Connection: Sendable {
 
     init(_ invocation: Invocation, _ context: CommandContext) throws {
         self.context = context
-        development = try Self.developmentFile(invocation)
-        givenURL = invocation[Self.url] ?? (invocation[Self.edge] == nil ? environmentValue("SKERRY_URL") : nil)
-        givenToken = invocation[Self.token] ?? environmentValue("SKERRY_TOKEN")
+        let found = try Self.developmentFile(invocation)
+        let isForDevelopment = invocation[Self.dev] != nil || invocation[Self.edge] != nil
+        givenURL = invocation[Self.url] ?? (isForDevelopment ? nil : environmentValue("SKERRY_URL"))
+        givenToken = invocation[Self.token] ?? (isForDevelopment ? nil : environmentValue("SKERRY_TOKEN"))
+        // Another server gets no tokens of a development start, and is not certified by its authority.
+        let isElsewhere = givenURL.map { url in found?.edges.contains { $0.http == url } != true } ?? false
+        development = isElsewhere ? nil : found
         authorityPath = invocation[Self.authority] ?? development?.certificateAuthorityPath
         defaultEdge = invocation[Self.edge] ?? 0
         defaultUser = invocation[Self.user]
@@ -86,10 +90,8 @@ struct Connection: Sendable {
         let url = try baseURL()
         var trust: TLSContext?
         if url.hasPrefix("https:") {
-            guard let authorityPath else { throw CommandFailure("give --ca: the certificates to trust for \(url)") }
-            let pem = String(decoding: try FileSystem.read(authorityPath, limit: 1 << 20), as: UTF8.self)
-            trust = try TLSContext.client(
-                trustPEM: pem, certificatePEM: nil, privateKeyPEM: nil, protocols: ["http/1.1"], expectedURIPrefix: nil)
+            let pem = try authorityPath.map { String(decoding: try FileSystem.read($0), as: UTF8.self) }
+            trust = try TLSContext.client(trustPEM: pem, protocols: ["http/1.1"])
         }
         return HTTPClient(loop: context.loop, tls: trust)
     }
