@@ -2,7 +2,9 @@ public import Base
 import STUN
 
 /// One client's relayed transport address, with who may send to it and by which channels (RFC 8656 section 3.2).
-struct Allocation {
+///
+/// Every packet looks into one: it cannot be copied, and is searched by index, which retains nothing.
+struct Allocation: ~Copyable {
     struct Permission {
         var ip: IPAddress
         var expiresAt: MonotonicInstant
@@ -43,24 +45,24 @@ struct Allocation {
 
     @inline(__always)
     func permission(for ip: IPAddress, now: MonotonicInstant) -> Permission? {
-        for permission in permissions where permission.ip == ip {
-            return permission.expiresAt > now ? permission : nil
+        for index in permissions.indices where permissions[index].ip == ip {
+            return permissions[index].expiresAt > now ? permissions[index] : nil
         }
         return nil
     }
 
     @inline(__always)
     func channel(_ number: UInt16, now: MonotonicInstant) -> Channel? {
-        for channel in channels where channel.number == number {
-            return channel.expiresAt > now ? channel : nil
+        for index in channels.indices where channels[index].number == number {
+            return channels[index].expiresAt > now ? channels[index] : nil
         }
         return nil
     }
 
     @inline(__always)
     func channel(to peer: SocketAddress, now: MonotonicInstant) -> Channel? {
-        for channel in channels where channel.peer == peer {
-            return channel.expiresAt > now ? channel : nil
+        for index in channels.indices where channels[index].peer == peer {
+            return channels[index].expiresAt > now ? channels[index] : nil
         }
         return nil
     }

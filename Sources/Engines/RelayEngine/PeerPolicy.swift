@@ -44,7 +44,7 @@ public struct PeerPolicy: Sendable {
 
     /// Asked for a peer whose verdict is `byPort`.
     func permitsOwn(_ peer: SocketAddress) -> Bool {
-        if ownPorts.contains(peer.port) { return false }
+        for index in ownPorts.indices where ownPorts[index] == peer.port { return false }
         let isLoopback = AddressClass(peer.ip) == .loopback
         guard peer.ip == relayedAddress || peer.ip == boundAddress else { return isLoopback && allowsLoopback }
         switch relayedPorts.state(of: peer.port) {

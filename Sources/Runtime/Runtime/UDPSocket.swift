@@ -78,9 +78,10 @@ public final class UDPSocket: DescriptorHandler, @unchecked Sendable {
         // The receiver may close this socket, or start a nested receive on another: the arena is lent, not shared.
         let arena = loop.borrowDatagramArena()
         defer { loop.returnDatagramArena(arena) }
+        guard let receiver else { return }
         let count = arena.receive(from: descriptor)
         for index in 0..<max(0, count) {
-            guard let receiver else { return }
+            guard descriptor >= 0 else { return }
             guard let (datagram, source) = arena.datagram(index) else { continue }
             receiver(datagram, source)
         }
@@ -95,30 +96,36 @@ final class DatagramArena {
     private static let capacity = 32
 
     private let memory = UnsafeMutableRawBufferPointer.allocate(byteCount: slotBytes * capacity, alignment: 64)
-    private let headers = UnsafeMutablePointer<skerry_datagram>.allocate(capacity: capacity)
+    private let datagrams = UnsafeMutablePointer<skerry_datagram>.allocate(capacity: capacity)
+    private let batch: OpaquePointer
 
     init() {
         for index in 0..<Self.capacity {
-            headers[index] = skerry_datagram()
-            headers[index].bytes = memory.baseAddress.map { $0 + index * Self.slotBytes + Self.headroom }
-            headers[index].capacity = UInt32(Self.slotBytes - Self.headroom - Self.tailroom)
+            datagrams[index] = skerry_datagram()
+            datagrams[index].bytes = memory.baseAddress.map { $0 + index * Self.slotBytes + Self.headroom }
+            datagrams[index].capacity = UInt32(Self.slotBytes - Self.headroom - Self.tailroom)
         }
+        let batch = skerry_batch_create(datagrams, Int32(Self.capacity))
+        guard let batch else { preconditionFailure("no memory for a batch of datagrams") }
+        self.batch = batch
     }
 
     deinit {
+        skerry_batch_destroy(batch)
+        datagrams.deallocate()
         memory.deallocate()
-        headers.deallocate()
     }
 
     /// One recvmmsg; negative when there is nothing.
     func receive(from descriptor: Int32) -> Int {
-        Int(skerry_receive_batch(descriptor, headers, Int32(Self.capacity)))
+        Int(skerry_batch_receive(batch, descriptor))
     }
 
     /// Nil for a source that is neither IPv4 nor IPv6.
     func datagram(_ index: Int) -> (UnsafeMutableRawBufferPointer, SocketAddress)? {
-        guard let source = SocketAddress(headers[index].address), headers[index].truncated == 0 else { return nil }
-        return (UnsafeMutableRawBufferPointer(start: headers[index].bytes, count: Int(headers[index].count)), source)
+        guard let source = SocketAddress(datagrams[index].address), datagrams[index].truncated == 0 else { return nil }
+        let (bytes, count) = (datagrams[index].bytes, Int(datagrams[index].count))
+        return (UnsafeMutableRawBufferPointer(start: bytes, count: count), source)
     }
 }
 

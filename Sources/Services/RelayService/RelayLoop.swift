@@ -75,15 +75,18 @@ final class RelayLoop: @unchecked Sendable {
 
     // MARK: - On the loop
 
+    // What is called for every datagram keeps its owner: a weak or unowned reference would cost each of them reference
+    // counting. `end` and `close` break the cycles, by closing the sockets.
+
     private func begin() throws {
-        try listener.start { [unowned self] datagram, client in receive(datagram, from: client) }
+        try listener.start { [self] datagram, client in receive(datagram, from: client) }
         tick()
     }
 
     private func tick() {
         for closed in engine.expire(now: loop.now) { close(closed) }
         carryStatistics()
-        timer = loop.schedule(after: .seconds(1)) { [weak self] in self?.tick() }
+        timer = loop.schedule(after: .seconds(1)) { [self] in tick() }
     }
 
     private func carryStatistics() {
@@ -199,7 +202,7 @@ final class RelayLoop: @unchecked Sendable {
             else { continue }
             let relay = Relay(socket)
             do {
-                try socket.start { [unowned self, unowned relay] datagram, peer in
+                try socket.start { [self] datagram, peer in
                     if let id = relay.id { receiveFromPeer(datagram, from: peer, id) }
                 }
                 return relay

@@ -5,6 +5,7 @@
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
@@ -91,24 +92,52 @@ int skerry_cpu_count(void) {
     return CPU_COUNT(&set);
 }
 
-int skerry_receive_batch(int socket, skerry_datagram *datagrams, int capacity) {
-    struct mmsghdr headers[32];
-    struct iovec pieces[32];
-    if (capacity > 32) capacity = 32;
+struct skerry_batch {
+    skerry_datagram *datagrams;
+    int capacity;
+    struct mmsghdr *headers;
+    struct iovec *pieces;
+};
+
+skerry_batch *skerry_batch_create(skerry_datagram *datagrams, int capacity) {
+    skerry_batch *batch = calloc(1, sizeof *batch);
+    if (!batch) return NULL;
+    *batch = (skerry_batch){
+        .datagrams = datagrams,
+        .capacity = capacity,
+        .headers = calloc(capacity, sizeof *batch->headers),
+        .pieces = calloc(capacity, sizeof *batch->pieces),
+    };
+    if (!batch->headers || !batch->pieces) {
+        skerry_batch_destroy(batch);
+        return NULL;
+    }
     for (int i = 0; i < capacity; i++) {
-        pieces[i] = (struct iovec){.iov_base = datagrams[i].bytes, .iov_len = datagrams[i].capacity};
-        headers[i].msg_hdr = (struct msghdr){
+        batch->pieces[i] = (struct iovec){.iov_base = datagrams[i].bytes, .iov_len = datagrams[i].capacity};
+        batch->headers[i].msg_hdr = (struct msghdr){
             .msg_name = &datagrams[i].address,
             .msg_namelen = sizeof datagrams[i].address,
-            .msg_iov = &pieces[i],
+            .msg_iov = &batch->pieces[i],
             .msg_iovlen = 1,
         };
     }
-    int count = recvmmsg(socket, headers, capacity, MSG_DONTWAIT, NULL);
+    return batch;
+}
+
+void skerry_batch_destroy(skerry_batch *batch) {
+    free(batch->headers);
+    free(batch->pieces);
+    free(batch);
+}
+
+int skerry_batch_receive(skerry_batch *batch, int socket) {
+    int count = recvmmsg(socket, batch->headers, batch->capacity, MSG_DONTWAIT, NULL);
     if (count < 0) return -errno;
     for (int i = 0; i < count; i++) {
-        datagrams[i].count = headers[i].msg_len;
-        datagrams[i].truncated = (headers[i].msg_hdr.msg_flags & MSG_TRUNC) != 0;
+        struct msghdr *header = &batch->headers[i].msg_hdr;
+        batch->datagrams[i].count = batch->headers[i].msg_len;
+        batch->datagrams[i].truncated = (header->msg_flags & MSG_TRUNC) != 0;
+        header->msg_namelen = sizeof batch->datagrams[i].address;  // the kernel has set it to what it used
     }
     return count;
 }

@@ -39,7 +39,7 @@ int skerry_open_directory(const char *path);
 void skerry_set_thread_name(const char *name);
 int skerry_cpu_count(void);
 
-/// One received datagram of a batch: filled by skerry_receive_batch.
+/// One datagram of a batch: bytes and capacity are set before the batch is made, the rest by skerry_batch_receive.
 typedef struct skerry_datagram {
     void *bytes;
     uint32_t capacity;
@@ -48,5 +48,10 @@ typedef struct skerry_datagram {
     uint32_t truncated;
 } skerry_datagram;
 
-/// recvmmsg on a non-blocking socket. Returns the number received, or -errno.
-int skerry_receive_batch(int socket, skerry_datagram *datagrams, int capacity);
+/// What recvmmsg is told about the datagrams, made once for all its calls.
+typedef struct skerry_batch skerry_batch;
+/// NULL when there is no memory. The datagrams must stay where they are.
+skerry_batch *skerry_batch_create(skerry_datagram *datagrams, int capacity);
+void skerry_batch_destroy(skerry_batch *batch);
+/// recvmmsg without waiting. Returns the number received, or -errno.
+int skerry_batch_receive(skerry_batch *batch, int socket);
