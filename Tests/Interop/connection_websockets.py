@@ -1,13 +1,14 @@
 #!/usr/bin/env python3
 """Python's websockets library speaks Docs/protocol/connection.md with a running development start.
 
-    connection_websockets.py DEV_JSON
+    connection_websockets.py [--dev var/dev.json]
 
 Messages (also to a device that is away, and over two edges), resumption, replacement, refused handshakes, statuses with their
 expiry, call frames, a central that is killed and an edge that is drained. With at least two edges. The binaries to start
 again lie in $SKERRY_BUILD (.build/release). Prints what it checked; the last line is "N passed, N failed".
 """
 
+import argparse
 import asyncio
 import base64
 import contextlib
@@ -428,9 +429,9 @@ async def drain_inboxes(dev):
 
 
 async def main():
-    if len(sys.argv) != 2 or sys.argv[1] in ("-h", "--help"):
-        sys.exit(__doc__)
-    with open(sys.argv[1]) as file:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--dev", default="var/dev.json")
+    with open(parser.parse_args().dev) as file:
         dev = json.load(file)
     if len(dev["edges"]) < 2:
         sys.exit("two edges are needed: Scripts/run --edges 2")

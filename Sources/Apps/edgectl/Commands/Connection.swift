@@ -17,7 +17,8 @@ struct Connection: Sendable {
     static let token = Parameter<String>.optional("--token", .text("JWT"), "who asks; see 'edgectl token'")
     static let user = Parameter<String>.option(
         "--as", .text("USER"), "whose token of the development start", default: "alice", shownAs: "alice")
-    static let authority = Parameter<String>.optional("--ca", .path, "certificates to trust for https, in PEM (default: the system's)")
+    static let authority = Parameter<String>.optional(
+        "--ca", .path, "certificates to trust for https, in PEM (default: the system's)")
 
     static let parameters = [
         dev.declaration, url.declaration, edge.declaration, token.declaration, user.declaration, authority.declaration,
