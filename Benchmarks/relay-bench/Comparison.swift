@@ -38,12 +38,14 @@ struct Comparison {
         for load in plan.loads {
             note("round \(round + 1)/\(plan.rounds)  \(server.rawValue): \(load.title)")
             _ = load.run(flows.native, seconds: 0.1)
+            let machineBefore = ProcessorTime.now()
             let before = try running.process.processorNanoseconds()
             let clock = ContinuousClock.now
             let outcome = load.run(
                 flows.native, seconds: load.isPaced ? plan.secondsPerLoad * 1.5 : plan.secondsPerLoad)
             let elapsed = ContinuousClock.now - clock
             let spent = try running.process.processorNanoseconds() - before
+            report.addMachine(from: machineBefore, to: .now(), serverNs: spent, elapsedNs: elapsed.nanoseconds, round)
             report.add(server, load, Report.Sample(outcome, elapsedNs: elapsed.nanoseconds, processorNs: spent))
         }
     }

@@ -25,15 +25,24 @@ struct Report {
     var titles: [String] = []
     private var samples: [String: [Sample]] = [:]
     private var direct: [[UInt32]] = []
-    private let loadAverageAtStart = Self.loadAverage()
+    /// By round: processor time of everything but the load and the server, while loads ran; and how long they ran.
+    private var others: [(spentNs: Int64, elapsedNs: Int64)]
 
     init(_ plan: Command.Plan, _ processors: Processors) {
         self.plan = plan
         self.processors = processors
+        others = Array(repeating: (0, 0), count: plan.rounds)
     }
 
     mutating func add(_ server: Server, _ load: Load, _ sample: Sample) {
         samples["\(server.rawValue) \(load.name)", default: []].append(sample)
+    }
+
+    mutating func addMachine(
+        from start: ProcessorTime, to end: ProcessorTime, serverNs: UInt64, elapsedNs: Int64, _ round: Int
+    ) {
+        others[round].spentNs += Int64(end.all - start.all) - Int64(end.own - start.own) - Int64(serverNs)
+        others[round].elapsedNs += elapsedNs
     }
 
     mutating func addDirect(_ delays: [UInt32]) { direct.append(delays) }
@@ -47,9 +56,11 @@ struct Report {
         say(
             "Server on processor \(processors.server), load on \(processors.load); loopback; ChannelData with "
                 + "\(Load.payloadBytes) bytes of payload;")
+        say("\(plan.rounds) rounds in alternating order, a new server process in each.")
+        let disturbed = others.map { "\(max(0, Int(100 * $0.spentNs / max(1, $0.elapsedNs))))" }
         say(
-            "\(plan.rounds) rounds in alternating order, a new server process in each; load average "
-                + "\(loadAverageAtStart) at the start (the load itself adds 1 to 2), \(Self.loadAverage()) at the end.")
+            "Everything else on the machine used, in percent of one processor, by round: \(disturbed.joined(separator: " "))"
+        )
         table("Thousand packets relayed per second of the server's processor time", ratio: "/") {
             $0.packetsPerProcessorSecond / 1000
         }
@@ -107,10 +118,6 @@ struct Report {
     private static func percentile(_ sorted: [UInt32], _ share: Double) -> Double {
         guard !sorted.isEmpty else { return .nan }
         return Double(sorted[min(sorted.count - 1, Int(Double(sorted.count) * share))]) / 1000
-    }
-
-    private static func loadAverage() -> String {
-        ServerProcess.contents(of: "/proc/loadavg")?.split(separator: " ").first.map(String.init) ?? "?"
     }
 
     private func row(_ title: String, _ cells: [String], width: Int = 24) -> String {
