@@ -2,7 +2,9 @@ import Base
 import Testing
 
 @Suite struct EncodingTests {
-    @Test(arguments: [("", ""), ("f", "Zg=="), ("fo", "Zm8="), ("foo", "Zm9v"), ("foob", "Zm9vYg=="), ("foobar", "Zm9vYmFy")])
+    @Test(arguments: [
+        ("", ""), ("f", "Zg=="), ("fo", "Zm8="), ("foo", "Zm9v"), ("foob", "Zm9vYg=="), ("foobar", "Zm9vYmFy"),
+    ])
     func `base64 by RFC 4648 section 10`(plain: String, encoded: String) {
         #expect(Base64.encode(Array(plain.utf8)) == encoded)
         #expect(Base64.decode(encoded) == Array(plain.utf8))
@@ -33,7 +35,10 @@ import Testing
         #expect(IPAddress(canonical) == address)
     }
 
-    @Test(arguments: ["", "1.2.3", "01.2.3.4", "1.2.3.256", "1.2.3.4.5", ":", ":::", "1::2::3", "12345::", "::1%eth0", "1.2.3.4:5", "+1::"])
+    @Test(arguments: [
+        "", "1.2.3", "01.2.3.4", "1.2.3.256", "1.2.3.4.5", ":", ":::", "1::2::3", "12345::", "::1%eth0", "1.2.3.4:5",
+        "+1::",
+    ])
     func `what is no address`(text: String) { #expect(IPAddress(text) == nil) }
 
     @Test func `a mapped address has an IPv4 form`() {

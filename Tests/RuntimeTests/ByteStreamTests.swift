@@ -59,7 +59,9 @@ private func withServer<Result: Sendable>(
     @Test func `pieces arrive as one, in order`() async throws {
         let text = try await withServer(serve: echo) { loop, address in
             let stream = try await ByteStream.connect(to: address, on: loop, timeout: .seconds(5))
-            try await stream.send(pieces: [Array("ab".utf8), [], Array("cd".utf8), Array(repeating: 101, count: 3_000_000)])
+            try await stream.send(pieces: [
+                Array("ab".utf8), [], Array("cd".utf8), Array(repeating: 101, count: 3_000_000),
+            ])
             while stream.inbound.count < 3_000_004, try await stream.receive() {}
             let bytes = stream.inbound.take(stream.inbound.count)
             stream.close()
@@ -127,7 +129,8 @@ private func withServer<Result: Sendable>(
         let loop = group.loops[0]
         let outcome = await Task(executorPreference: loop) {
             do {
-                _ = try await ByteStream.connect(to: SocketAddress(.loopbackV4, port: 1), on: loop, timeout: .seconds(5))
+                _ = try await ByteStream.connect(
+                    to: SocketAddress(.loopbackV4, port: 1), on: loop, timeout: .seconds(5))
                 return nil as StreamError?
             } catch { return error as? StreamError }
         }.value
@@ -174,7 +177,8 @@ private struct TestCluster {
     func issue(_ uri: String) throws -> (certificate: String, key: String) {
         let (request, key) = CertificateRequest.generate(commonName: "x")
         let names = CertificateNames(uri: uri, dnsNames: ["localhost"], ipAddresses: [.loopbackV4])
-        let certificate = try authority.sign(requestPEM: request, names: names, now: WallClock.now(), validity: .seconds(3600))
+        let certificate = try authority.sign(
+            requestPEM: request, names: names, now: WallClock.now(), validity: .seconds(3600))
         return (certificate, key)
     }
 }
@@ -223,7 +227,8 @@ private struct TestCluster {
         let (serverCertificate, serverKey) = try cluster.issue("skerry://c/eu/central")
         let (clientCertificate, clientKey) = try cluster.issue("skerry://c/eu/edge-1")
         let server = try TLSContext.server(
-            certificatePEM: serverCertificate, privateKeyPEM: serverKey, clientAuthorityPEM: cluster.authority.certificatePEM,
+            certificatePEM: serverCertificate, privateKeyPEM: serverKey,
+            clientAuthorityPEM: cluster.authority.certificatePEM,
             protocols: ["up/1", "http/1.1"], requireClientCertificateFor: ["up/1"])
 
         let node = try TLSContext.client(
@@ -254,7 +259,8 @@ private struct TestCluster {
         let other = try TestCluster()
         let (serverCertificate, serverKey) = try cluster.issue("skerry://c/eu/central")
         let server = try TLSContext.server(
-            certificatePEM: serverCertificate, privateKeyPEM: serverKey, clientAuthorityPEM: cluster.authority.certificatePEM,
+            certificatePEM: serverCertificate, privateKeyPEM: serverKey,
+            clientAuthorityPEM: cluster.authority.certificatePEM,
             protocols: ["up/1"], requireClientCertificateFor: ["up/1"])
         let (strangerCertificate, strangerKey) = try other.issue("skerry://c/eu/edge-1")
         let stranger = try TLSContext.client(
@@ -268,7 +274,8 @@ private struct TestCluster {
 
         let elsewhere = try TLSContext.client(
             trustPEM: cluster.authority.certificatePEM, protocols: ["up/1"], expectedURIPrefix: "skerry://other/")
-        #expect(try await exchange(server: server, client: elsewhere).client.failure?.contains("skerry://other/") == true)
+        #expect(
+            try await exchange(server: server, client: elsewhere).client.failure?.contains("skerry://other/") == true)
     }
 }
 

@@ -39,7 +39,9 @@ import Testing
         var wheel = TimerWheel(now: milliseconds(0))
         final class Log { var entries: [Int] = [] }
         let log = Log()
-        for index in (1...300).reversed() { _ = wheel.insert(at: milliseconds(UInt64(index * 7))) { log.entries.append(index) } }
+        for index in (1...300).reversed() {
+            _ = wheel.insert(at: milliseconds(UInt64(index * 7))) { log.entries.append(index) }
+        }
         while let body = wheel.popDue(now: milliseconds(1000)) { body() }
         #expect(log.entries == Array(1...142))
         while let body = wheel.popDue(now: milliseconds(1_000_000)) { body() }
@@ -110,7 +112,9 @@ import Testing
         let loop = group.loops[0]
         let cancelled = Mutex(false)
         let task = Task(executorPreference: loop) {
-            do { try await loop.sleep(for: .seconds(3600)) } catch { cancelled.withLock { $0 = error is CancellationError } }
+            do { try await loop.sleep(for: .seconds(3600)) } catch {
+                cancelled.withLock { $0 = error is CancellationError }
+            }
         }
         task.cancel()
         await task.value

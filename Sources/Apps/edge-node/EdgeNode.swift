@@ -37,7 +37,8 @@ struct EdgeNode: Assembly {
             tls: try UplinkClient.tlsContext(
                 cluster: configuration.cluster, authorityPEM: certificate.authority,
                 certificatePEM: certificate.certificate, privateKeyPEM: certificate.privateKey),
-            loop: context.mainLoop, resolver: HostResolver(pool: resolverPool), logger: logger.child("uplink"), metrics: metrics)
+            loop: context.mainLoop, resolver: HostResolver(pool: resolverPool), logger: logger.child("uplink"),
+            metrics: metrics)
 
         let workers = MediaWorkerPool(
             configuration: configuration.worker, loops: context.loops, logger: logger.child("media-worker"),

@@ -2,7 +2,8 @@
 /// trying again can help, and what lay beneath.
 public struct EdgeError: Error, CustomStringConvertible {
     public enum Kind: String, Sendable {
-        case invalid, unauthenticated, forbidden, notFound, conflict, tooLarge, exhausted, unavailable, timeout, corrupt, closed, io
+        case invalid, unauthenticated, forbidden, notFound, conflict, tooLarge, exhausted, unavailable, timeout,
+            corrupt, closed, io
     }
 
     public enum Side: String, Sendable {
@@ -32,6 +33,7 @@ public struct EdgeError: Error, CustomStringConvertible {
     }
 
     public var description: String {
-        cause.map { "\(message) (\(kind.rawValue), \(side.rawValue)): \($0)" } ?? "\(message) (\(kind.rawValue), \(side.rawValue))"
+        cause.map { "\(message) (\(kind.rawValue), \(side.rawValue)): \($0)" }
+            ?? "\(message) (\(kind.rawValue), \(side.rawValue))"
     }
 }

@@ -134,7 +134,9 @@ public struct SocketAddress: Hashable, Sendable, BitwiseCopyable, CustomStringCo
 
     /// Parses `1.2.3.4:5` or `[::1]:5`.
     public init?(_ text: some StringProtocol) {
-        guard let colon = text.lastIndex(of: ":"), let port = UInt16(text[text.index(after: colon)...]) else { return nil }
+        guard let colon = text.lastIndex(of: ":"), let port = UInt16(text[text.index(after: colon)...]) else {
+            return nil
+        }
         var host = text[..<colon]
         if host.first == "[", host.last == "]" {
             host = host.dropFirst().dropLast()

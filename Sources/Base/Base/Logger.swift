@@ -53,7 +53,9 @@ public struct Logger: Sendable {
                 metadata: context + metadata.map { (key: $0.key, value: $0.value) }))
     }
 
-    public func debug(_ message: @autoclosure () -> String, metadata: @autoclosure () -> KeyValuePairs<String, String> = [:]) {
+    public func debug(
+        _ message: @autoclosure () -> String, metadata: @autoclosure () -> KeyValuePairs<String, String> = [:]
+    ) {
         if level <= .debug { log(.debug, message(), metadata: metadata()) }
     }
 

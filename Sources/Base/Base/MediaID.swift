@@ -11,7 +11,8 @@ public struct MediaID: Hashable, Sendable, CustomStringConvertible {
 
     /// Returns nil unless the text is 64 lowercase hexadecimal digits.
     public init?(_ text: some StringProtocol) {
-        guard text.utf8.count == 64, !text.utf8.contains(where: { (65...90).contains($0) }), let bytes = Hex.decode(text)
+        guard text.utf8.count == 64, !text.utf8.contains(where: { (65...90).contains($0) }),
+            let bytes = Hex.decode(text)
         else { return nil }
         self.bytes = bytes
     }

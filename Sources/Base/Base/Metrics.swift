@@ -92,13 +92,15 @@ public final class MetricsRegistry: Sendable {
 
     /// A gauge whose value is computed when it is read.
     public func computed(
-        _ name: String, _ help: String, labels: KeyValuePairs<String, String> = [:], _ value: @escaping @Sendable () -> Double
+        _ name: String, _ help: String, labels: KeyValuePairs<String, String> = [:],
+        _ value: @escaping @Sendable () -> Double
     ) {
         register(name, help, "gauge", labels, .computed(value))
     }
 
     private func register(
-        _ name: String, _ help: String, _ type: String, _ labels: KeyValuePairs<String, String>, _ instrument: Instrument
+        _ name: String, _ help: String, _ type: String, _ labels: KeyValuePairs<String, String>,
+        _ instrument: Instrument
     ) {
         let series = Series(labels: labels.map { (key: $0.key, value: $0.value) }, instrument: instrument)
         families.withLock { families in

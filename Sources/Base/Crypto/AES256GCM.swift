@@ -50,7 +50,8 @@ public enum AES256GCM {
             EVP_DecryptInit_ex(context, EVP_aes_256_gcm(), nil, key, nonce) == 1
             && (authenticating.isEmpty
                 || EVP_DecryptUpdate(context, nil, &written, authenticating, Int32(authenticating.count)) == 1)
-            && (count == 0 || EVP_DecryptUpdate(context, bytes.baseAddress, &written, input.baseAddress, Int32(count)) == 1)
+            && (count == 0
+                || EVP_DecryptUpdate(context, bytes.baseAddress, &written, input.baseAddress, Int32(count)) == 1)
             && EVP_CIPHER_CTX_ctrl(
                 context, EVP_CTRL_AEAD_SET_TAG, Int32(tagBytes),
                 UnsafeMutableRawPointer(mutating: input.baseAddress.map { $0 + count })) == 1
@@ -59,10 +60,13 @@ public enum AES256GCM {
         return done
     }
 
-    public static func seal(_ plaintext: [UInt8], key: [UInt8], nonce: [UInt8], authenticating: [UInt8] = []) -> [UInt8] {
+    public static func seal(_ plaintext: [UInt8], key: [UInt8], nonce: [UInt8], authenticating: [UInt8] = []) -> [UInt8]
+    {
         [UInt8](unsafeUninitializedCapacity: plaintext.count + tagBytes) { output, initialized in
             plaintext.withUnsafeBytes {
-                seal($0, key: key, nonce: nonce, authenticating: authenticating, into: UnsafeMutableRawBufferPointer(output))
+                seal(
+                    $0, key: key, nonce: nonce, authenticating: authenticating,
+                    into: UnsafeMutableRawBufferPointer(output))
             }
             initialized = plaintext.count + tagBytes
         }
@@ -74,7 +78,9 @@ public enum AES256GCM {
         var valid = false
         let plaintext = [UInt8](unsafeUninitializedCapacity: sealed.count - tagBytes) { output, initialized in
             valid = sealed.withUnsafeBytes {
-                open($0, key: key, nonce: nonce, authenticating: authenticating, into: UnsafeMutableRawBufferPointer(output))
+                open(
+                    $0, key: key, nonce: nonce, authenticating: authenticating,
+                    into: UnsafeMutableRawBufferPointer(output))
             }
             initialized = valid ? sealed.count - tagBytes : 0
         }

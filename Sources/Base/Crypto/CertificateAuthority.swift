@@ -30,7 +30,8 @@ public enum CertificateRequest {
         let request = X509_REQ_new()
         defer { X509_REQ_free(request) }
         setCommonName(X509_REQ_get_subject_name(request), commonName)
-        precondition(X509_REQ_set_pubkey(request, key.pointer) == 1 && X509_REQ_sign(request, key.pointer, EVP_sha256()) > 0)
+        precondition(
+            X509_REQ_set_pubkey(request, key.pointer) == 1 && X509_REQ_sign(request, key.pointer, EVP_sha256()) > 0)
         let bio = MemoryBIO()
         precondition(PEM_write_bio_X509_REQ(bio.pointer, request) == 1)
         return (bio.text, key.privatePEM)

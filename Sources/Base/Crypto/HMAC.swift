@@ -7,7 +7,9 @@ public enum HMAC {
     /// 20 bytes.
     public static func sha1(key: [UInt8], _ message: [UInt8]) -> [UInt8] { compute(key, message, EVP_sha1(), 20) }
 
-    private static func compute(_ key: [UInt8], _ message: [UInt8], _ algorithm: OpaquePointer?, _ count: Int) -> [UInt8] {
+    private static func compute(_ key: [UInt8], _ message: [UInt8], _ algorithm: OpaquePointer?, _ count: Int)
+        -> [UInt8]
+    {
         [UInt8](unsafeUninitializedCapacity: count) { output, initialized in
             let done = COpenSSL.HMAC(
                 algorithm, key.isEmpty ? [0] : key, Int32(key.count), message.isEmpty ? [0] : message, message.count,
@@ -31,13 +33,16 @@ public final class HMACKey {
     public init(_ hash: Hash, key: [UInt8]) {
         count = hash == .sha1 ? 20 : 32
         let algorithm = EVP_MAC_fetch(nil, "HMAC", nil)
-        guard let created = EVP_MAC_CTX_new(algorithm) else { preconditionFailure("HMAC is not available in libcrypto") }
+        guard let created = EVP_MAC_CTX_new(algorithm) else {
+            preconditionFailure("HMAC is not available in libcrypto")
+        }
         EVP_MAC_free(algorithm)
         context = created
         var name = Array((hash == .sha1 ? "SHA1" : "SHA256").utf8CString)
         let done = name.withUnsafeMutableBufferPointer { name in
             let parameters = [
-                OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_DIGEST, name.baseAddress, 0), OSSL_PARAM_construct_end(),
+                OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_DIGEST, name.baseAddress, 0),
+                OSSL_PARAM_construct_end(),
             ]
             return EVP_MAC_init(context, key.isEmpty ? [0] : key, key.count, parameters)
         }
@@ -50,7 +55,8 @@ public final class HMACKey {
     ///
     /// - Parameter output: room for `count` bytes (precondition).
     public func authenticate(
-        _ first: UnsafeRawBufferPointer, _ second: UnsafeRawBufferPointer = UnsafeRawBufferPointer(start: nil, count: 0),
+        _ first: UnsafeRawBufferPointer,
+        _ second: UnsafeRawBufferPointer = UnsafeRawBufferPointer(start: nil, count: 0),
         into output: UnsafeMutableRawBufferPointer
     ) {
         precondition(output.count >= count)

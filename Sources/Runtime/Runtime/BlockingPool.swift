@@ -69,7 +69,8 @@ public final class BlockingPool: @unchecked Sendable {
         pthread_mutex_unlock(mutex)
         if isClosed { throw EdgeError(.closed, "the pool is shut down", side: .internal) }
         if isFull {
-            throw EdgeError(.exhausted, "too much work waits for a thread; try again", side: .internal, isRetryable: true)
+            throw EdgeError(
+                .exhausted, "too much work waits for a thread; try again", side: .internal, isRetryable: true)
         }
     }
 

@@ -1,6 +1,6 @@
 import Base
-import Glibc
 import CShims
+import Glibc
 
 /// An open file. Calls block: they belong on a `BlockingPool`, but for reads that the page cache answers.
 ///

@@ -68,7 +68,8 @@ public struct ReceiveBuffer: ~Copyable {
         if needed <= storage.count, head >= storage.count / 2 {
             storage.copyMemory(from: readable)
         } else {
-            let larger = UnsafeMutableRawBufferPointer.allocate(byteCount: max(needed, storage.count * 2), alignment: 16)
+            let larger = UnsafeMutableRawBufferPointer.allocate(
+                byteCount: max(needed, storage.count * 2), alignment: 16)
             larger.copyMemory(from: readable)
             storage.deallocate()
             storage = larger

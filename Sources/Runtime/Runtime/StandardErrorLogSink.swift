@@ -16,13 +16,16 @@ public struct StandardErrorLogSink: LogSink {
 
     /// Values come from peers too: no line break or quote of theirs may forge a record.
     private static func quoted(_ value: String) -> String {
-        let isPlain = !value.isEmpty && value.utf8.allSatisfy { $0 > 0x20 && $0 < 0x7F && $0 != UInt8(ascii: "\"") && $0 != UInt8(ascii: "=") }
+        let isPlain =
+            !value.isEmpty
+            && value.utf8.allSatisfy { $0 > 0x20 && $0 < 0x7F && $0 != UInt8(ascii: "\"") && $0 != UInt8(ascii: "=") }
         if isPlain { return value }
         var output = "\""
         for scalar in value.unicodeScalars.prefix(1024) {
             switch scalar {
             case "\"", "\\": output += "\\\(scalar)"
-            case _ where scalar.value < 0x20 || scalar.value == 0x7F: output += "\\u{\(String(scalar.value, radix: 16))}"
+            case _ where scalar.value < 0x20 || scalar.value == 0x7F:
+                output += "\\u{\(String(scalar.value, radix: 16))}"
             default: output.unicodeScalars.append(scalar)
             }
         }

@@ -118,7 +118,8 @@ public final class TLSContext: @unchecked Sendable {
 }
 
 private func selectProtocol(
-    session: OpaquePointer?, chosen: UnsafeMutablePointer<UnsafePointer<UInt8>?>?, chosenCount: UnsafeMutablePointer<UInt8>?,
+    session: OpaquePointer?, chosen: UnsafeMutablePointer<UnsafePointer<UInt8>?>?,
+    chosenCount: UnsafeMutablePointer<UInt8>?,
     offered: UnsafePointer<UInt8>?, offeredCount: UInt32, argument: UnsafeMutableRawPointer?
 ) -> Int32 {
     guard let argument, let offered else { return SSL_TLSEXT_ERR_NOACK }

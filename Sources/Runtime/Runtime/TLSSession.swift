@@ -15,7 +15,9 @@ final class TLSSession {
     private(set) var isEnded = false
 
     init(_ context: TLSContext, serverName: String?) throws(StreamError) {
-        guard let created = SSL_new(context.pointer), let input = BIO_new(BIO_s_mem()), let output = BIO_new(BIO_s_mem()) else {
+        guard let created = SSL_new(context.pointer), let input = BIO_new(BIO_s_mem()),
+            let output = BIO_new(BIO_s_mem())
+        else {
             throw .tls(Self.lastError())
         }
         self.context = context
@@ -29,7 +31,9 @@ final class TLSSession {
             SSL_set_connect_state(created)
             if let serverName {
                 if IPAddress(serverName) == nil { _ = skerry_ssl_set_server_name(created, serverName) }
-                if context.expectedURIPrefix == nil, skerry_ssl_expect_name(created, serverName, IPAddress(serverName) != nil ? 1 : 0) != 1 {
+                if context.expectedURIPrefix == nil,
+                    skerry_ssl_expect_name(created, serverName, IPAddress(serverName) != nil ? 1 : 0) != 1
+                {
                     throw .tls("\(serverName) cannot be checked in a certificate")
                 }
             }

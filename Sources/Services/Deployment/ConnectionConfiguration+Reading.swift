@@ -7,6 +7,7 @@ extension ConnectionService.Configuration {
         section.read("hello_timeout_ms", &helloTimeoutMs, in: 100...600_000)
         section.read("max_frames_per_second", &maxFramesPerSecond, in: 1...1_000_000)
         section.read("max_frame_burst", &maxFrameBurst, in: 1...1_000_000)
+        section.read("max_frames_in_flight_per_connection", &maxFramesInFlightPerConnection, in: 1...100_000)
         section.read("max_unanswered_frames_per_connection", &maxUnansweredFramesPerConnection, in: 1...1_000_000)
         section.read("max_unanswered_bytes_per_connection", &maxUnansweredBytesPerConnection, in: 1 << 16...1 << 32)
         section.read("max_unanswered_bytes_per_node", &maxUnansweredBytesPerNode, in: 1 << 20...1 << 40)

@@ -56,7 +56,8 @@ package func runProcess<Configuration: ProcessConfigurable>(
         do {
             let assembly = try await assemble(configuration, context)
             try await ServiceGroup.run(
-                assembly.services, on: context.mainLoop, drainTimeout: .milliseconds(configuration.process.drainTimeoutMs),
+                assembly.services, on: context.mainLoop,
+                drainTimeout: .milliseconds(configuration.process.drainTimeoutMs),
                 logger: logger)
             assembly.close()
             logger.notice("ended")
