@@ -162,4 +162,24 @@ struct MessagingClientTests {
             await client.close()
         }
     }
+
+    @Test func aFullQueueOfEventsDoesNotHoldUpTheEnd() async throws {
+        let script = ScriptedEdge.Script(conversations: [
+            { socket in
+                _ = try await socket.receive()
+                try await socket.send(text: Self.welcome())
+                for _ in 0..<10 { try await socket.send(text: ServerFrame.drained.json) }
+                _ = try? await socket.receive()
+            }
+        ])
+        try await ScriptedEdge.run(script) { edge in
+            let client = edge.messaging(maxQueuedEvents: 2)
+            await client.start()
+            #expect(await connected(client) != nil)
+            await client.close()
+            var left = 0
+            while await client.events.next() != nil { left += 1 }
+            #expect(left <= 2)
+        }
+    }
 }

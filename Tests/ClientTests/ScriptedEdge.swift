@@ -91,10 +91,11 @@ final class ScriptedEdge: Sendable {
             configuration: configuration)
     }
 
-    func messaging() -> MessagingClient {
+    func messaging(maxQueuedEvents: Int = 64) -> MessagingClient {
         var configuration = MessagingClient.Configuration()
         configuration.firstReconnectDelayMs = 1
         configuration.maxReconnectDelayMs = 10
+        configuration.maxQueuedEvents = maxQueuedEvents
         return MessagingClient(
             baseURLs: [url], token: "token", clientName: "test", http: HTTPClient(loop: loop), loop: loop,
             configuration: configuration)

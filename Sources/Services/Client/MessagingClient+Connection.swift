@@ -58,7 +58,9 @@ extension MessagingClient {
         resumeToken = welcome.resumeToken
         self.socket = socket
         await events.put(.connected(welcome))
-        for request in pending.values { try await socket.send(text: request.frame.json) }
+        for request in pending.values.sorted(by: { $0.number < $1.number }) {
+            try await socket.send(text: request.frame.json)
+        }
         return socket
     }
 

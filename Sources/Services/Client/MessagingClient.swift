@@ -22,6 +22,8 @@ package actor MessagingClient {
     }
 
     struct Pending {
+        /// Of the requests, so that they are sent again in the order in which they were made.
+        let number: UInt64
         let frame: ClientFrame
         let continuation: CheckedContinuation<ServerFrame, any Error>
         let timeout: Task<Void, Never>
@@ -35,9 +37,10 @@ package actor MessagingClient {
     let clientName: String
     let configuration: Configuration
     let http: HTTPClient
-    var token: String
+    let token: String
     var socket: WebSocket?
     var pending: [UUID: Pending] = [:]
+    private var requests: UInt64 = 0
     var resumeToken: String?
     var acknowledged: UInt64 = 0
     var end: MessagingEnd?
@@ -72,6 +75,8 @@ package actor MessagingClient {
     package func close() async {
         finish(.closedHere)
         connection?.cancel()
+        // Whoever waits for room in the queue goes on.
+        events.end()
         if let socket { await socket.close(code: 1000, reason: "") }
         socket = nil
         await connection?.value
@@ -150,7 +155,8 @@ package actor MessagingClient {
                 try? await self.loop.sleep(for: .milliseconds(self.configuration.requestTimeoutMs))
                 if !Task.isCancelled { await self.expire(id) }
             }
-            pending[id] = Pending(frame: frame, continuation: continuation, timeout: timeout)
+            requests += 1
+            pending[id] = Pending(number: requests, frame: frame, continuation: continuation, timeout: timeout)
             // Without a connection, or if it breaks now, the frame is sent with the next one.
             Task(executorPreference: loop) { try? await self.transmit(frame) }
         }
