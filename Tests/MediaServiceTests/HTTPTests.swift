@@ -303,6 +303,32 @@ import Wire
         await b.stop()
     }
 
+    @Test func thumbnailCanBeFetchedAsSoonAsItIsRegistered() async throws {
+        let cluster = try HTTPCluster()
+        let maker = PrefixMaker()
+        let (a, b) = (try cluster.node("a", maker: maker), try cluster.node("b", maker: maker))
+        let statuses = Mutex<[Int]>([])
+        cluster.directory.afterRegistration.withLock {
+            $0 = { media in
+                guard !media.variant.isEmpty else { return }
+                // Who waited for it comes before its maker has heard that it is registered.
+                let answer = try? await b.send("GET", "/media/\(media.media)/thumbnail?w=320", token: cluster.alice)
+                statuses.withLock { $0.append(answer?.status ?? 0) }
+            }
+        }
+        let made = try await a.send(
+            "POST", "/media/uploads", token: cluster.alice, fields: ["Content-Type": "image/jpeg"],
+            body: [1] + pseudoRandom(9))
+        let path = try #require(made.fields["Media-Location"])
+        let answer = try await a.send(
+            "GET", path + "/thumbnail?w=320", token: cluster.alice, fields: ["Prefer": "wait=20"])
+        #expect(answer.status == 200)
+        await a.stop()
+        await b.stop()
+        #expect(statuses.withLock { $0 } == [200])
+        cluster.directory.afterRegistration.withLock { $0 = nil }
+    }
+
     @Test func thumbnailThatIsNotReadySaysWhenToAskAgain() async throws {
         let cluster = try HTTPCluster()
         let node = try cluster.node("a")

@@ -33,6 +33,8 @@ final class MemoryDirectory: Sendable {
     }
 
     let state = Mutex(State())
+    /// Runs between a registration and its answer.
+    let afterRegistration = Mutex<(@Sendable (MediaRegister) async -> Void)?>(nil)
 
     func view(of node: String) -> NodeView { NodeView(directory: self, node: node) }
 
@@ -55,6 +57,12 @@ final class MemoryDirectory: Sendable {
         }
 
         func register(_ media: MediaRegister) async throws -> MediaRegistered {
+            let registered = try enter(media)
+            if let hook = directory.afterRegistration.withLock({ $0 }) { await hook(media) }
+            return registered
+        }
+
+        private func enter(_ media: MediaRegister) throws -> MediaRegistered {
             try up { state in
                 state.registrations += 1
                 if let refusal = state.refusal { throw refusal }

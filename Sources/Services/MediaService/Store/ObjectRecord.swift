@@ -31,6 +31,8 @@ struct ThumbnailJob: Equatable, Sendable {
     let expiresAt: WallTime?
     var attempts: Int
     var hasFailed: Bool
+    /// The thumbnail's storage object in the latest attempt: when that was cut off, it may be held, and may be registered.
+    var object: UUID?
 
     static func keyContext(_ source: UUID) -> [UInt8] { Array("thumbnail key".utf8) + source.bytes }
 }

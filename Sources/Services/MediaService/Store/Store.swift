@@ -31,16 +31,12 @@ final class Store: Sendable {
 
     /// Moves a durable file from the fill folder into its place and enters the object, so that a crash at any point leaves
     /// both or neither.
-    func adopt(_ object: ObjectRecord, finishing job: ThumbnailJob? = nil) async throws {
+    func adopt(_ object: ObjectRecord) async throws {
         adopting.withLock { _ = $0.insert(object.file) }
         defer { adopting.withLock { _ = $0.remove(object.file) } }
         try await index.doom(object.file)
         try await disk.run { [folder] in try folder.adoptFill(object.file) }
-        if let job {
-            try await index.finish(job, object: object)
-        } else {
-            try await index.insert(object)
-        }
+        try await index.insert(object)
     }
 
     /// Deletes the files whose records are gone.

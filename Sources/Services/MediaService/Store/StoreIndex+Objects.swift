@@ -87,9 +87,12 @@ extension StoreIndex {
         try await writer.write { database in
             // A job that has failed for good needs its key no longer.
             _ = try database.run(
-                "UPDATE thumbnail_jobs SET attempts=?, failed=?, key=CASE WHEN ? THEN x'' ELSE key END WHERE source=? AND variant=?",
-                .integer(job.attempts), .bool(job.hasFailed), .bool(job.hasFailed), .blob(job.source.bytes),
-                .text(job.variant))
+                """
+                UPDATE thumbnail_jobs SET attempts=?, object=?, failed=?, key=CASE WHEN ? THEN x'' ELSE key END
+                WHERE source=? AND variant=?
+                """,
+                .integer(job.attempts), job.object.map { .blob($0.bytes) } ?? .null, .bool(job.hasFailed),
+                .bool(job.hasFailed), .blob(job.source.bytes), .text(job.variant))
         }
     }
 
@@ -141,7 +144,7 @@ extension StoreIndex {
     }
 
     private static let jobColumns =
-        "source, media, variant, content_type, key, created_ms, expires_ms, attempts, failed"
+        "source, media, variant, content_type, key, created_ms, expires_ms, attempts, failed, object"
 
     private static func job(_ row: Row) throws -> ThumbnailJob? {
         guard let source = UUID(bytes: row.blob(0)), let media = MediaID(bytes: row.blob(1)) else { return nil }
@@ -149,6 +152,6 @@ extension StoreIndex {
             source: source, media: media, variant: row.text(2), contentType: row.text(3), wrappedKey: row.blob(4),
             createdAt: WallTime(milliseconds: row.integer(5)),
             expiresAt: row.optionalInteger(6).map { WallTime(milliseconds: $0) }, attempts: row.int(7),
-            hasFailed: row.bool(8))
+            hasFailed: row.bool(8), object: UUID(bytes: row.blob(9)))
     }
 }

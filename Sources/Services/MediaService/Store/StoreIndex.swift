@@ -43,7 +43,7 @@ final class StoreIndex: Sendable {
             CREATE TABLE thumbnail_jobs (
                 source BLOB NOT NULL, variant TEXT NOT NULL, media BLOB NOT NULL, content_type TEXT NOT NULL,
                 key BLOB NOT NULL, created_ms INTEGER NOT NULL, expires_ms INTEGER, attempts INTEGER NOT NULL,
-                failed INTEGER NOT NULL, PRIMARY KEY (source, variant)
+                failed INTEGER NOT NULL, object BLOB, PRIMARY KEY (source, variant)
             ) WITHOUT ROWID;
             CREATE TABLE doomed_files (file TEXT PRIMARY KEY) WITHOUT ROWID;
             """)

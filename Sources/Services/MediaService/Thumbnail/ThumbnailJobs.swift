@@ -75,8 +75,12 @@ final class ThumbnailJobs: Sendable {
                 return true
             }
             var job = job
+            // Of an attempt that was cut off: other edges must not look here for what this one replaces.
+            if let leftover = job.object { try await objects.purge([leftover]) }
             guard job.attempts < configuration.maxThumbnailAttempts else { return try await giveUp(job) }
+            let object = UUID.v7(at: WallClock.now())
             job.attempts += 1
+            job.object = object
             try await store.index.saveAttempt(of: job)
             let image: [UInt8]
             do {
@@ -90,7 +94,7 @@ final class ThumbnailJobs: Sendable {
                 }
                 return false
             }
-            return try await publish(image, of: job)
+            return try await publish(image, as: object, of: job)
         } catch {
             logger.warning("a thumbnail job waits", metadata: ["media": "\(job.media)", "error": "\(error)"])
             return false
@@ -119,9 +123,8 @@ final class ThumbnailJobs: Sendable {
         return true
     }
 
-    /// Stores the thumbnail as an object of its own, and registers it.
-    private func publish(_ image: [UInt8], of job: ThumbnailJob) async throws -> Bool {
-        let object = UUID.v7(at: WallClock.now())
+    /// Stores the thumbnail as an object of its own, and registers it then: whoever waits for it comes at once.
+    private func publish(_ image: [UInt8], as object: UUID, of job: ThumbnailJob) async throws -> Bool {
         let key = randomBytes(SealingPlan.keyBytes)
         let name = StoreFolder.newName()
         let root = try await store.disk.run { [store] in
@@ -130,26 +133,32 @@ final class ThumbnailJobs: Sendable {
             let sealer = ChunkSealer(object: object, layout: layout, key: key)
             return try sealer.write(image, to: file)
         }
+        func record(expiresAt: WallTime?) -> ObjectRecord {
+            ObjectRecord(
+                object: object, media: job.media, variant: job.variant, file: name, size: Int64(image.count),
+                mode: .managed, manifestRoot: root, expiresAt: expiresAt)
+        }
+        try await store.adopt(record(expiresAt: job.expiresAt))
         do {
             let registered = try await register(image, of: job, object: object, key: key, root: root)
-            guard registered.object == object else {
+            if registered.object == object {
+                try await store.index.finish(job, object: record(expiresAt: registered.expiresAt))
+                store.metrics.thumbnails.increment()
+            } else {
+                try await objects.purge([object])
                 try await store.index.finish(job, object: nil)
-                try await store.disk.run { [store] in try FileSystem.remove(store.folder.fillPath(name)) }
-                return true
             }
-            try await store.adopt(
-                ObjectRecord(
-                    object: object, media: job.media, variant: job.variant, file: name, size: Int64(image.count),
-                    mode: .managed, manifestRoot: root, expiresAt: registered.expiresAt), finishing: job)
-            store.metrics.thumbnails.increment()
+            return true
+        } catch let error as EdgeError where error.kind == .notFound || error.kind == .forbidden {
+            // Refused for good: the media is gone.
+            try await objects.purge([object])
+            try await store.index.finish(job, object: nil)
             return true
         } catch {
-            try? await store.disk.run { [store] in try FileSystem.remove(store.folder.fillPath(name)) }
-            // Refused for good: the media is gone.
-            if let error = error as? EdgeError, error.kind == .notFound || error.kind == .forbidden {
-                try await store.index.finish(job, object: nil)
-                return true
-            }
+            // The central's being away says nothing about the input.
+            var job = job
+            job.attempts -= 1
+            try await store.index.saveAttempt(of: job)
             throw error
         }
     }
