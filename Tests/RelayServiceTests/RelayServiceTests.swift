@@ -42,7 +42,8 @@ import Testing
         try await alice.bindChannel(to: b.relayed)
         try await bob.bindChannel(to: a.relayed)
 
-        let stopped = Task { try await relay.stop() }
+        // The loops go on until the clients, which live on them, are closed.
+        let stopped = Task { try await relay.stopped() }
         var refusal: (any Error)?
         while refusal == nil {
             do {
@@ -57,6 +58,7 @@ import Testing
         for client in [alice, bob, late] { await client.close() }
         try await stopped.value
         #expect(MonotonicClock.now() - began < .seconds(10))
+        relay.loops.shutdown()
     }
 
     @Test func whatIsLeftAtTheDrainTimeoutIsCutOff() async throws {
