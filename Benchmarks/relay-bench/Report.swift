@@ -20,34 +20,56 @@ struct Report {
         }
     }
 
+    /// What one round found.
+    private struct Round {
+        var samples: [String: Sample] = [:]
+        var direct: [UInt32] = []
+        /// Processor time of everything but the load and the server, while loads ran; and how long they ran.
+        var othersNs: Int64 = 0
+        var elapsedNs: Int64 = 0
+
+        /// Of one processor, in percent.
+        var disturbance: Int { max(0, Int(100 * othersNs / max(1, elapsedNs))) }
+    }
+
     private let plan: Command.Plan
     private let processors: Processors
     var titles: [String] = []
-    private var samples: [String: [Sample]] = [:]
-    private var direct: [[UInt32]] = []
-    /// By round: processor time of everything but the load and the server, while loads ran; and how long they ran.
-    private var others: [(spentNs: Int64, elapsedNs: Int64)]
+    private var rounds: [Round] = []
+    private var discarded = 0
 
     init(_ plan: Command.Plan, _ processors: Processors) {
         self.plan = plan
         self.processors = processors
-        others = Array(repeating: (0, 0), count: plan.rounds)
+    }
+
+    var roundCount: Int { rounds.count }
+
+    mutating func beginRound() { rounds.append(Round()) }
+
+    /// Whether other programs had more than a twentieth of a processor in this round.
+    var isDisturbed: Bool { rounds[rounds.count - 1].disturbance > 5 }
+
+    mutating func discardRound() {
+        rounds.removeLast()
+        discarded += 1
     }
 
     mutating func add(_ server: Server, _ load: Load, _ sample: Sample) {
-        samples["\(server.rawValue) \(load.name)", default: []].append(sample)
+        rounds[rounds.count - 1].samples["\(server.rawValue) \(load.name)"] = sample
     }
 
-    mutating func addMachine(
-        from start: ProcessorTime, to end: ProcessorTime, serverNs: UInt64, elapsedNs: Int64, _ round: Int
-    ) {
-        others[round].spentNs += Int64(end.all - start.all) - Int64(end.own - start.own) - Int64(serverNs)
-        others[round].elapsedNs += elapsedNs
+    mutating func addDirect(_ delays: [UInt32]) { rounds[rounds.count - 1].direct = delays }
+
+    mutating func addMachine(from start: ProcessorTime, to end: ProcessorTime, serverNs: UInt64, elapsedNs: Int64) {
+        let all = Int64(end.all - start.all)
+        rounds[rounds.count - 1].othersNs += all - Int64(end.own - start.own) - Int64(serverNs)
+        rounds[rounds.count - 1].elapsedNs += elapsedNs
     }
 
-    mutating func addDirect(_ delays: [UInt32]) { direct.append(delays) }
-
-    private func of(_ server: Server, _ load: Load) -> [Sample] { samples["\(server.rawValue) \(load.name)"] ?? [] }
+    private func of(_ server: Server, _ load: Load) -> [Sample] {
+        rounds.compactMap { $0.samples["\(server.rawValue) \(load.name)"] }
+    }
 
     // MARK: - Printing
 
@@ -57,10 +79,9 @@ struct Report {
             "Server on processor \(processors.server), load on \(processors.load); loopback; ChannelData with "
                 + "\(Load.payloadBytes) bytes of payload;")
         say("\(plan.rounds) rounds in alternating order, a new server process in each.")
-        let disturbed = others.map { "\(max(0, Int(100 * $0.spentNs / max(1, $0.elapsedNs))))" }
-        say(
-            "Everything else on the machine used, in percent of one processor, by round: \(disturbed.joined(separator: " "))"
-        )
+        let disturbance = rounds.map { "\($0.disturbance)" }.joined(separator: " ")
+        say("Everything else on the machine used, in percent of one processor, by round: \(disturbance)")
+        if discarded > 0 { say("\(discarded) rounds in which it used more than 5 percent were done again.") }
         table("Thousand packets relayed per second of the server's processor time", ratio: "/") {
             $0.packetsPerProcessorSecond / 1000
         }
@@ -87,6 +108,7 @@ struct Report {
     private func printDelays() {
         say("\nDelay one way in microseconds, less the median without a relay: min / median / max")
         say(row("", plan.servers.map(\.rawValue) + ["without"]))
+        let direct = rounds.map(\.direct)
         let bare = direct.map { Self.percentile($0, 0.5) }
         let base = Spread(bare).median
         for load in plan.loads where load.isPaced {
@@ -101,7 +123,7 @@ struct Report {
     }
 
     private func printFaults() {
-        say("\nPackets over all rounds; negative losses are packets that came twice")
+        say("\nPackets of these rounds; lost are also those that took longer than 200 ms")
         say(row("", ["sent", "lost", "damaged", "sent late"], width: 12))
         for server in plan.servers {
             for load in plan.loads {
