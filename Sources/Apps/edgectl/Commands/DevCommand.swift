@@ -32,6 +32,8 @@ enum DevCommand {
                 Terminal.print(describe(file, start.folder))
                 await shutdown.wait()
                 Terminal.printError("\nstopping …")
+                // It says what runs; a later start must not be taken for ready by it.
+                try await context.pool.run { try FileSystem.remove(start.folder.file) }
             }
         }
     }
