@@ -280,9 +280,9 @@ public final class EventLoop: TaskExecutor, @unchecked Sendable {
 /// A loop as the executor of actors. It is another than the task executor because a job does not say through which of the two it
 /// came, and one that is run as an actor's is queued again at every hop to code that is not.
 ///
-/// `@unchecked Sendable`: `loop` is set once, before anything else can see the executor.
+/// `@unchecked Sendable`: `loop`, which owns the executor, is set once, before anything else can see it.
 public final class SerialLoopExecutor: SerialExecutor, @unchecked Sendable {
-    fileprivate weak var loop: EventLoop?
+    fileprivate unowned var loop: EventLoop?
 
     fileprivate init() {}
 
