@@ -1,6 +1,6 @@
 import Base
 
-/// Real inputs, made by ffmpeg and ImageMagick: four quadrants, red and lime above, blue and white below.
+/// Real inputs, made by ffmpeg: four quadrants, red and lime above, blue and white below.
 struct Samples {
     private let folder: TemporaryFolder
 
@@ -27,7 +27,8 @@ struct Samples {
     /// A red disc in a transparent field.
     func transparentPNG() throws -> [UInt8] {
         let name = path("alpha.png")
-        try Tool.run("convert", "-size", "400x400", "xc:none", "-fill", "red", "-draw", "circle 200,200 200,50", name)
+        let circle = "geq=r=255:g=0:b=0:a='255*lte(hypot(X-200,Y-200),150)'"
+        try ffmpeg(["-f", "lavfi", "-i", "color=red:s=400x400,format=rgba,\(circle)", "-frames:v", "1", name])
         return try Tool.read(file: name)
     }
 
