@@ -44,7 +44,7 @@ import Wire
 
     static let retentions: [(String, MediaRetention?)] = [
         ("24h", .seconds(86_400)), ("30d", .seconds(2_592_000)), ("pinned", .pinned), ("1", .seconds(1)),
-        ("315360000", .seconds(315_360_000)), ("315360001", nil), ("+5", nil), ("5s", nil), ("", nil),
+        ("31622400", .seconds(31_622_400)), ("31622401", nil), ("+5", nil), ("5s", nil), ("", nil),
     ]
 
     @Test(arguments: retentions)

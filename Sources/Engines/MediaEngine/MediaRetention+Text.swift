@@ -2,8 +2,8 @@ package import Wire
 
 extension MediaRetention {
     package static let `default` = MediaRetention.seconds(30 * 86_400)
-    /// Ten years; longer is `pinned`.
-    package static let maximumSeconds: Int64 = 10 * 365 * 86_400
+    /// A year and a day; longer is `pinned`. A central may be configured to keep less, and then does.
+    package static let maximumSeconds: Int64 = 366 * 86_400
     /// For problem details.
     package static let allowed = "24h, 30d, pinned, or seconds from 1 to \(maximumSeconds)"
 

@@ -150,11 +150,9 @@ extension RouterService {
         switch retention {
         case .pinned: return nil
         case .seconds(let seconds):
-            guard seconds > 0, seconds <= configuration.maxRetentionMs / 1000 else {
-                throw EdgeError(
-                    .invalid, "the retention must be `pinned` or 1 to \(configuration.maxRetentionMs / 1000) seconds")
-            }
-            return now + .seconds(seconds)
+            guard seconds > 0 else { throw EdgeError(.invalid, "the retention must be `pinned` or a number of seconds") }
+            // Longer than is kept here: the bytes have come, so the answer says how long they stay.
+            return now + .seconds(min(seconds, configuration.maxRetentionMs / 1000))
         }
     }
 

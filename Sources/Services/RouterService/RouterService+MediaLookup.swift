@@ -65,9 +65,8 @@ extension RouterService {
                 let access = try signed.verify(signedPathKeys, now: now())
                 return .signedPath(tenant: access.tenant, until: access.expires, maxBytes: access.maxBytes)
             } catch {
-                throw error == .expired
-                    ? EdgeError(.forbidden, "the signed path has expired")
-                    : EdgeError(.forbidden, "the signature of the path is wrong")
+                // The same as absent: a path that is no longer good does not tell whether the media is there.
+                throw Self.noSuchMedia
             }
         }
     }
@@ -80,7 +79,7 @@ extension RouterService {
                 return .noDerivative(granted.content)
             }
             if case .signedPath(_, _, let maxBytes) = asker, maxBytes > 0, object.sizeBytes > maxBytes {
-                throw EdgeError(.forbidden, "the signed path is for objects of at most \(maxBytes) bytes")
+                return .nothing
             }
             var key: [UInt8]?
             if let wrapped = object.wrappedKey {
@@ -116,9 +115,8 @@ extension RouterService {
             object: object.object, sizeBytes: object.sizeBytes, storedBytes: object.storedBytes,
             mode: found.granted.content.mode, contentType: object.contentType, filename: object.filename,
             manifestRoot: object.manifestRoot, objectKey: found.objectKey,
-            // What is shown only until then is gone then, for whom it is shown to.
-            expiresAt: found.granted.grant.noStore
-                ? MediaRules.earlier(found.granted.grant.until, object.expiresAt) : object.expiresAt,
+            // For the one who asks, it is gone when the right to it ends; no grace of an edge goes beyond that.
+            expiresAt: MediaRules.earlier(found.granted.grant.until, object.expiresAt),
             leaseMilliseconds: UInt32(clamping: lease), noStore: found.granted.grant.noStore,
             holders: holders.map(\.node),
             derivatives: found.derivatives)
