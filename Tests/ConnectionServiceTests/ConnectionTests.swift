@@ -189,9 +189,11 @@ import Wire
     // MARK: Tokens
 
     @Test func aTokenThatExpiresClosesUnlessRefreshed() async throws {
+        // The first ends at once; the second leaves a busy machine time for the refresh.
+        let lives = Mutex<[Int]>([300, 4000])
         let uplink = ScriptedUplink { open in
             var opened = ScriptedUplink.opened(open)
-            opened.tokenExpiresAt = WallClock.now() + .milliseconds(300)
+            opened.tokenExpiresAt = WallClock.now() + .milliseconds(lives.withLock { $0.removeFirst() })
             return opened
         }
         let edge = try TestEdge(uplink)
@@ -207,7 +209,8 @@ import Wire
             serverTime: WallClock.now())
         uplink.deliver(.welcome(welcome))
         #expect(try await refreshed.next() == .welcome(welcome))
-        try await Task.sleep(for: .milliseconds(500))
+        // Past the end that the session had before.
+        try await Task.sleep(for: .milliseconds(4500))
         uplink.deliver(accepted(1))
         #expect(try await refreshed.next() == accepted(1))
 
