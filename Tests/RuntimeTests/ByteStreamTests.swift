@@ -277,6 +277,29 @@ private struct TestCluster {
         #expect(
             try await exchange(server: server, client: elsewhere).client.failure?.contains("skerry://other/") == true)
     }
+
+    @Test func `closing wakes a sender whose peer does not read`() async throws {
+        let cluster = try TestCluster()
+        let (certificate, key) = try cluster.issue("skerry://c/eu/central")
+        let server = try TLSContext.server(certificatePEM: certificate, privateKeyPEM: key, protocols: [])
+        let client = try TLSContext.client(trustPEM: cluster.authority.certificatePEM, protocols: [])
+        let error = try await withServer(serve: { stream in
+            // Handshakes, and reads nothing from there on until the peer is gone.
+            try? await stream.startTLS(server)
+            _ = try? await stream.receive()
+            try? await stream.loop.sleep(for: .milliseconds(500))
+        }) { loop, address -> StreamError? in
+            let stream = try await ByteStream.connect(to: address, on: loop, timeout: .seconds(5))
+            try await stream.startTLS(client, serverName: "localhost")
+            loop.schedule(after: .milliseconds(200)) { stream.close(.timedOut) }
+            do {
+                while true { try await stream.send([UInt8](repeating: 1, count: 1_000_000)) }
+            } catch {
+                return error as? StreamError
+            }
+        }
+        #expect(error == .timedOut)
+    }
 }
 
 @Suite(.timeLimit(.minutes(1))) struct UDPSocketTests {

@@ -271,6 +271,8 @@ public final class ByteStream: DescriptorHandler, @unchecked Sendable {
 
     /// Hands sealed output to the kernel as far as it takes it; the rest goes when the socket is writable.
     private func flushSession() {
+        // Whoever waited to flush may have been woken by the close.
+        guard descriptor >= 0 else { return }
         session?.takeOutput(&sealedOutput)
         while sealedSent < sealedOutput.count {
             let count = sealedOutput.withUnsafeBytes {
@@ -293,6 +295,7 @@ public final class ByteStream: DescriptorHandler, @unchecked Sendable {
         while !sealedOutput.isEmpty {
             try throwIfUnsendable()
             await withUnsafeContinuation { writer.wait($0) }
+            try throwIfUnsendable()
             flushSession()
         }
         try throwIfUnsendable()
