@@ -29,6 +29,11 @@ import WebSocketCodec
                 try await self.echo(webSocket)
                 closeCodes.add(webSocket.closeCode)
             }
+            routes.on("GET", "/deaf") { exchange, _ in
+                let webSocket = try await exchange.upgradeToWebSocket(subprotocol: nil, maxMessageBytes: 100)
+                try await exchange.loop.sleep(for: .seconds(1))
+                await webSocket.close()
+            }
             routes.on("GET", "/leave") { exchange, _ in
                 _ = try await exchange.upgradeToWebSocket(subprotocol: nil, maxMessageBytes: 100)
             }
@@ -111,6 +116,19 @@ import WebSocketCodec
             try await webSocket.send(text: "flood")
             #expect(await codes.next() == 4408)
             await webSocket.close()
+        }
+    }
+
+    @Test func receivingEndsWhileAnotherTaskCloses() async throws {
+        try await TestServer.run(routes: routes(Recorder())) { server in
+            // The server does not answer the close frame yet, so the closing task is still waiting for it.
+            let webSocket = try await server.client.webSocket(url: url(server, "/deaf"))
+            let closing = Task { await webSocket.close(code: 4000, reason: "done") }
+            while webSocket.closeCode == nil { await Task.yield() }
+            try await Task.sleep(for: .milliseconds(100))
+            #expect(try await webSocket.receive() == nil)
+            #expect(webSocket.closeCode == 4000)
+            await closing.value
         }
     }
 

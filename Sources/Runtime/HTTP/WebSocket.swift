@@ -114,6 +114,11 @@ package final class WebSocket: Sendable {
     }
 
     private func receiveOnLoop() async -> WebSocketMessage? {
+        if inbound.isReceiving, closeCode != nil {
+            // The task that closes receives what is left.
+            await untilFinished()
+            return nil
+        }
         precondition(!inbound.isReceiving, "two tasks receive on one WebSocket")
         inbound.isReceiving = true
         defer { inbound.isReceiving = false }
