@@ -34,7 +34,7 @@ final class MemoryDirectory: Sendable {
 
     let state = Mutex(State())
     /// Runs between a registration and its answer.
-    let afterRegistration = Mutex<(@Sendable (MediaRegister) async -> Void)?>(nil)
+    let afterRegistration = Mutex<(@Sendable (MediaRegister) async throws -> Void)?>(nil)
 
     func view(of node: String) -> NodeView { NodeView(directory: self, node: node) }
 
@@ -58,7 +58,7 @@ final class MemoryDirectory: Sendable {
 
         func register(_ media: MediaRegister) async throws -> MediaRegistered {
             let registered = try enter(media)
-            if let hook = directory.afterRegistration.withLock({ $0 }) { await hook(media) }
+            if let hook = directory.afterRegistration.withLock({ $0 }) { try await hook(media) }
             return registered
         }
 
@@ -69,7 +69,7 @@ final class MemoryDirectory: Sendable {
                 let key = MemoryDirectory.key(media.media, media.variant)
                 let expiresAt: WallTime? =
                     if case .seconds(let seconds) = media.retention { state.time + .seconds(seconds) } else { nil }
-                if var entry = state.entries[key] {
+                if var entry = state.entries[key], entry.register.object == media.object || !entry.holders.isEmpty {
                     if let token = media.token { entry.readers.insert(state.user(token)) }
                     if entry.register.object == media.object { entry.holders.insert(node) }
                     state.entries[key] = entry

@@ -181,6 +181,45 @@ import Wire
         #expect(try await node.read(first) == bytes)
     }
 
+    /// A node that comes back with an empty disk, and a central that still counts on what was on it.
+    @Test func contentThatTheNodeHasLostIsKeptWhenItComesAgain() async throws {
+        let (lost, folder) = (TestFolder(), TestFolder())
+        let directory = MemoryDirectory()
+        let before = try TestNode(folder: lost.path, directory: directory)
+        let bytes = pseudoRandom(70_000)
+        let media = try await before.upload(bytes)
+        before.close()
+        let node = try TestNode(folder: folder.path, directory: directory)
+        defer { node.close() }
+        #expect(try await node.upload(bytes) == media)
+        #expect(try await node.read(media) == bytes)
+    }
+
+    /// The answer of the central is lost, and the client deletes what it takes for unfinished.
+    @Test func deletedUploadThatTheDirectoryKnowsIsHeldByNobody() async throws {
+        let folder = TestFolder()
+        let directory = MemoryDirectory()
+        let node = try TestNode(folder: folder.path, directory: directory)
+        defer { node.close() }
+        directory.afterRegistration.withLock {
+            $0 = { _ in throw EdgeError(.timeout, "lost", side: .upstream, isRetryable: true) }
+        }
+        let bytes = pseudoRandom(70_000)
+        let id = try await node.create(bytes.count)
+        guard case .pending = try await node.append(id, at: 0, bytes) else {
+            Issue.record("the answer was not lost")
+            return
+        }
+        directory.afterRegistration.withLock { $0 = nil }
+        try await node.uploads.withUpload(id, owner: TestNode.alice) { try await node.finisher.terminate($0) }
+        #expect(directory.state.withLock { $0.entries.values.allSatisfy { $0.holders.isEmpty } })
+        let media = try await node.upload(bytes)
+        #expect(try await node.read(media) == bytes)
+        // One that is registered stays when its upload is deleted.
+        let held = directory.state.withLock { $0.entries.values.map(\.holders) }
+        #expect(held == [["a"]])
+    }
+
     @Test func refusedUploadGoes() async throws {
         let folder = TestFolder()
         let directory = MemoryDirectory()

@@ -88,6 +88,11 @@ final class Objects: Sendable {
         try? await store.removeDoomedFiles()
     }
 
+    /// The directory thinks that this node has an object, and it has not.
+    func isMissing(_ object: UUID) async throws {
+        if try await !store.index.keeps(object) { await directory.hold(object: object, holds: false) }
+    }
+
     private func discard(_ object: UUID, _ error: EdgeError) {
         table.withLock { $0.entries.removeValue(forKey: object) }?.object.fail(error)
     }
@@ -128,6 +133,7 @@ final class Objects: Sendable {
         -> StoredObject
     {
         let holders = found.holders.filter { $0.name != node }
+        if holders.count < found.holders.count { try await isMissing(found.object) }
         guard !holders.isEmpty else {
             throw EdgeError(
                 .unavailable, "no edge that holds the object is connected", side: .upstream, isRetryable: true)

@@ -43,7 +43,11 @@ struct SiblingRoutes: Sendable {
             NodeIdentity(uri: uri).map { $0.cluster == cluster } ?? false
         }
         guard isSibling else { throw EdgeError(.forbidden, "only nodes of the cluster fetch here") }
-        guard let id = UUID(parameters["object"]), let object = try await objects.held(id) else { throw notHeld }
+        guard let id = UUID(parameters["object"]) else { throw notHeld }
+        guard let object = try await objects.held(id) else {
+            try await objects.isMissing(id)
+            throw notHeld
+        }
         return object
     }
 }

@@ -131,7 +131,7 @@ struct UploadRoutes: Sendable {
         try requireVersion(exchange.request.fields)
         let caller = try authenticator.caller(exchange, scope: "media:write")
         try await uploads.withUpload(id, owner: caller.claims.owner) { upload in
-            try await uploads.end(upload, .terminated)
+            try await finisher.terminate(upload)
         }
         try await respond(exchange, HTTPResponse(status: 204))
     }

@@ -12,6 +12,18 @@ extension StoreIndex {
         }
     }
 
+    /// Whether the object is on this disk, or an upload that becomes it has still to hear that it is registered.
+    func keeps(_ object: UUID) async throws -> Bool {
+        try await readers.read { database in
+            try database.first(
+                """
+                SELECT 1 FROM objects WHERE object=?1
+                UNION ALL SELECT 1 FROM uploads WHERE phase=2 AND object=?1
+                """, .blob(object.bytes)
+            ) { _ in true } ?? false
+        }
+    }
+
     func insert(_ object: ObjectRecord) async throws {
         try await writer.write { try Self.insert(object, on: $0) }
     }

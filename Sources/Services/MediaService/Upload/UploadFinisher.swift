@@ -52,6 +52,15 @@ final class UploadFinisher: Sendable {
         return outcome(upload)
     }
 
+    /// Deletes an upload, in whatever state it is. What is in the directory stays there.
+    func terminate(_ upload: OpenUpload) async throws {
+        try await uploads.end(upload, .terminated)
+        // A registration whose answer was lost: nobody must look for the bytes here.
+        if upload.durableOffset == upload.record.length, try await !store.index.keeps(upload.record.object) {
+            await directory.hold(object: upload.record.object, holds: false)
+        }
+    }
+
     private func outcome(_ upload: OpenUpload) -> Outcome {
         switch upload.phase {
         case .receiving, .complete: .unfinished
@@ -72,14 +81,19 @@ final class UploadFinisher: Sendable {
         else { throw EdgeError(.corrupt, "the key of an upload cannot be unwrapped", side: .internal) }
         let layout = record.layout
         let type = record.metadata.filetype ?? "application/octet-stream"
-        let registered: MediaRegistered
+        let request = MediaRegister(
+            token: String(decoding: token, as: UTF8.self), uploadCreatedAt: record.createdAt, media: media,
+            object: record.object, sizeBytes: record.length, storedBytes: layout.storedBytes,
+            mode: layout.mode, retention: record.metadata.retention, manifestRoot: root, contentType: type,
+            filename: record.metadata.filename, objectKey: layout.mode == .managed ? key : nil)
+        var registered: MediaRegistered
         do {
-            registered = try await directory.register(
-                MediaRegister(
-                    token: String(decoding: token, as: UTF8.self), uploadCreatedAt: record.createdAt, media: media,
-                    object: record.object, sizeBytes: record.length, storedBytes: layout.storedBytes,
-                    mode: layout.mode, retention: record.metadata.retention, manifestRoot: root, contentType: type,
-                    filename: record.metadata.filename, objectKey: layout.mode == .managed ? key : nil))
+            registered = try await directory.register(request)
+            // The directory may count on a copy that this node has lost: without it these bytes may be the only ones.
+            if registered.object != record.object, try await !store.index.keeps(registered.object) {
+                await directory.hold(object: registered.object, holds: false)
+                registered = try await directory.register(request)
+            }
         } catch let error as EdgeError {
             if error.isOutage || error.isRetryable || error.side == .internal {
                 logger.warning("an upload waits for the central", metadata: ["error": "\(error.kind.rawValue)"])
