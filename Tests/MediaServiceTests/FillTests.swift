@@ -10,7 +10,7 @@ import Wire
 /// Siblings that are read straight from their stores, and may misbehave.
 final class DirectSiblings: SiblingTransport {
     enum Fault: Sendable {
-        case none, dead, liesAboutManifest, flipsABit, stopsShort
+        case none, dead, liesAboutManifest, flipsABit, stopsShort, neverEnds
     }
 
     struct State: Sendable {
@@ -18,6 +18,8 @@ final class DirectSiblings: SiblingTransport {
         var faults: [String: Fault] = [:]
         var manifests = 0
         var chunksSent = 0
+        /// Pieces behind the last chunk that was asked for.
+        var surplus = 0
         /// Chunks go out only while this is positive; nil lets all pass.
         var allowance: Int?
     }
@@ -57,6 +59,12 @@ final class DirectSiblings: SiblingTransport {
             // In pieces that do not end where chunks end.
             try await receive(Array(stored[..<(stored.count / 3)]))
             try await receive(Array(stored[(stored.count / 3)...]))
+        }
+        if case .neverEnds = fault(holder) {
+            for _ in 0..<1000 {
+                state.withLock { $0.surplus += 1 }
+                try await receive([UInt8](repeating: 0, count: 1000))
+            }
         }
     }
 }
@@ -115,7 +123,7 @@ final class DirectSiblings: SiblingTransport {
         close([a, b])
     }
 
-    @Test(arguments: [DirectSiblings.Fault.dead, .liesAboutManifest, .flipsABit, .stopsShort])
+    @Test(arguments: [DirectSiblings.Fault.dead, .liesAboutManifest, .flipsABit, .stopsShort, .neverEnds])
     func badSiblingIsNeverBelieved(fault: DirectSiblings.Fault) async throws {
         let (a, b) = (try node("a"), try node("b"))
         let bytes = pseudoRandom(1_000_000)
@@ -125,6 +133,7 @@ final class DirectSiblings: SiblingTransport {
         // No half object stays, and when there is an honest one it comes from there.
         let object = try await b.leases.lookup(.token("alice"), media).object
         #expect(try await !b.objects.holds(object))
+        #expect(siblings.state.withLock { $0.surplus } <= 1)
         siblings.state.withLock { $0.faults = [:] }
         #expect(try await b.read(media) == bytes)
         close([a, b])

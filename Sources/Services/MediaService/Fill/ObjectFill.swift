@@ -55,6 +55,8 @@ struct ObjectFill: Sendable {
         var waiting: [UInt8] = []
         var next = batch.lowerBound
         try await transport.chunks(of: target.object, batch, at: holder) { bytes in
+            // More than was asked for is not collected.
+            guard next < batch.upperBound || bytes.isEmpty else { throw Self.wrongLength }
             waiting += bytes
             var end = next
             var size = 0
@@ -69,8 +71,12 @@ struct ObjectFill: Sendable {
             next = end
         }
         guard next == batch.upperBound, waiting.isEmpty else {
-            throw EdgeError(.corrupt, "a sibling's answer has the wrong length", side: .upstream, isRetryable: true)
+            throw Self.wrongLength
         }
+    }
+
+    private static var wrongLength: EdgeError {
+        EdgeError(.corrupt, "a sibling's answer has the wrong length", side: .upstream, isRetryable: true)
     }
 
     /// Verifies, writes, and then lets readers have them.
