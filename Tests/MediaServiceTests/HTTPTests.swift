@@ -183,6 +183,15 @@ import Wire
             fields: ["Tus-Resumable": "1.0.0", "X-HTTP-Method-Override": "DELETE"])
         #expect(deleted.status == 204)
         #expect(try await node.send("HEAD", location, token: cluster.alice, fields: Self.tus).status == 404)
+        // What was refused at its creation does not count as an unfinished upload: 64 of them are allowed.
+        for _ in 0..<65 {
+            let tooLong = try await node.send(
+                "POST", "/media/uploads", token: cluster.alice,
+                fields: [
+                    "Tus-Resumable": "1.0.0", "Upload-Length": "1", "Content-Type": "application/offset+octet-stream",
+                ], body: [1, 2])
+            #expect(tooLong.status == 413)
+        }
         let empty = try await node.send(
             "POST", "/media/uploads", token: cluster.alice, fields: ["Tus-Resumable": "1.0.0", "Upload-Length": "0"])
         #expect(empty.status == 201 && empty.fields["Media-Id"] == Hex.encode(Digest.sha256([])))

@@ -80,7 +80,7 @@ struct UploadRoutes: Sendable {
         try await uploads.withUpload(id, owner: caller.claims.owner) { upload in
             let lease = try await upload.open()
             if creation.carriesBytes {
-                try await receive(exchange, upload, lease, at: 0)
+                try await receiveFirst(exchange, upload, lease)
                 response.fields["Upload-Offset"] = "\(upload.durableOffset)"
             }
             try add(try await finisher.finish(upload, token: caller.token), to: &response)
@@ -174,14 +174,7 @@ struct UploadRoutes: Sendable {
         let id = try await uploads.create(
             owner: caller.claims.owner, length: Int64(length), metadata: metadata, token: caller.token)
         try await uploads.withUpload(id, owner: caller.claims.owner) { upload in
-            do {
-                let lease = try await upload.open()
-                try await receive(exchange, upload, lease, at: 0)
-            } catch {
-                // Nobody knows the upload's name, so that nobody could go on with it.
-                try? await uploads.end(upload, .terminated)
-                throw error
-            }
+            try await receiveFirst(exchange, upload, try await upload.open())
             var response = HTTPResponse(status: 201)
             let outcome = try await finisher.finish(upload, token: caller.token)
             try add(outcome, to: &response)
@@ -196,6 +189,17 @@ struct UploadRoutes: Sendable {
     }
 
     // MARK: Both
+
+    /// Takes the body of the request that makes the upload. When that fails the upload goes: nobody knows its name, so that
+    /// nobody could go on with it.
+    private func receiveFirst(_ exchange: HTTPExchange, _ upload: OpenUpload, _ lease: OpenUpload.Lease) async throws {
+        do {
+            try await receive(exchange, upload, lease, at: 0)
+        } catch {
+            try? await uploads.end(upload, .terminated)
+            throw error
+        }
+    }
 
     /// Takes the body into the upload, and makes it durable: all of it, or what came before the connection broke.
     private func receive(
