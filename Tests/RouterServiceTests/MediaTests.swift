@@ -203,6 +203,16 @@ import Wire
         #expect(await kind(central, a, "bob") == .notFound)
     }
 
+    @Test func aSizeThatNoEdgeCanHaveIsRefused() async throws {
+        let central = try Central()
+        let edge = try central.edge("a")
+        let request = MediaRegister(
+            token: try central.token("alice/phone"), uploadCreatedAt: central.clock.now, media: media, object: id(1),
+            sizeBytes: .max, storedBytes: .max, mode: .sealed, retention: .pinned,
+            manifestRoot: Array(repeating: 8, count: 32), contentType: "image/jpeg", filename: nil, objectKey: nil)
+        #expect(await refusal { _ = try await edge.ask(.mediaRegister(request)) } == .invalid)
+    }
+
     @Test func theSameContentIsKeptOncePerTenantWhileSomebodyHasIt() async throws {
         let central = try Central()
         let (a, b) = (try central.edge("a"), try central.edge("b"))

@@ -138,7 +138,9 @@ extension RouterService {
     }
 
     private func check(_ register: MediaRegister) throws {
-        guard register.sizeBytes >= 0, register.storedBytes >= 0, register.manifestRoot.count == 32,
+        // Other edges compute with the size: what none can have is not passed on.
+        guard (0..<1 << 56).contains(register.sizeBytes), register.storedBytes >= 0,
+            register.manifestRoot.count == 32,
             register.objectKey.map({ $0.count == 32 }) ?? true,
             (register.objectKey == nil) == (register.mode == .sealed),
             (1...256).contains(register.contentType.utf8.count), (register.filename?.utf8.count ?? 0) <= 1024,
@@ -150,7 +152,9 @@ extension RouterService {
         switch retention {
         case .pinned: return nil
         case .seconds(let seconds):
-            guard seconds > 0 else { throw EdgeError(.invalid, "the retention must be `pinned` or a number of seconds") }
+            guard seconds > 0 else {
+                throw EdgeError(.invalid, "the retention must be `pinned` or a number of seconds")
+            }
             // Longer than is kept here: the bytes have come, so the answer says how long they stay.
             return now + .seconds(min(seconds, configuration.maxRetentionMs / 1000))
         }
