@@ -1,4 +1,5 @@
 import Base
+import COpenSSL
 import Crypto
 import Glibc
 import Synchronization
@@ -299,6 +300,54 @@ private struct TestCluster {
             }
         }
         #expect(error == .timedOut)
+    }
+
+    @Test func `a peer that asks for new keys without end does not hold the loop, and is cut off`() async throws {
+        let cluster = try TestCluster()
+        let (certificate, key) = try cluster.issue("skerry://c/eu/central")
+        let server = try TLSContext.server(certificatePEM: certificate, privateKeyPEM: key, protocols: [])
+        let failure = Mutex<StreamError?>(nil)
+        let turns = Mutex(0)
+        let pool = BlockingPool(threads: 1, name: "flood", queueLimit: 1)
+        try await withServer(serve: { stream in
+            do throws(StreamError) {
+                try await stream.startTLS(server)
+                _ = try await stream.receive()
+            } catch {
+                failure.withLock { $0 = error }
+            }
+        }) { loop, address in
+            let counting = loop.spawn {
+                while (try? await loop.sleep(for: .milliseconds(10))) != nil { turns.withLock { $0 += 1 } }
+            }
+            try await pool.run { requestKeysWithoutEnd(address) }
+            counting.cancel()
+            await counting.value
+        }
+        pool.shutdown()
+        #expect(failure.withLock { $0 } == .tls("the peer does not read what it makes this side answer"))
+        #expect(turns.withLock { $0 } > 5)
+    }
+}
+
+/// Sends KeyUpdates (RFC 8446 section 4.6.3) that each want one back, and reads none, until the connection is closed.
+private func requestKeysWithoutEnd(_ address: SocketAddress) {
+    signal(SIGPIPE, SIG_IGN)
+    let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
+    var size: Int32 = 4096
+    setsockopt(descriptor, SOL_SOCKET, SO_RCVBUF, &size, socklen_t(MemoryLayout<Int32>.size))
+    let context = SSL_CTX_new(TLS_client_method())
+    let session = SSL_new(context)
+    defer {
+        SSL_free(session)
+        SSL_CTX_free(context)
+        close(descriptor)
+    }
+    guard address.withSockaddr({ connect(descriptor, $0, $1) }) == 0, SSL_set_fd(session, descriptor) == 1,
+        SSL_connect(session) == 1
+    else { return }
+    for _ in 0..<2_000_000 {
+        guard SSL_key_update(session, SSL_KEY_UPDATE_REQUESTED) == 1, SSL_do_handshake(session) == 1 else { return }
     }
 }
 

@@ -66,6 +66,7 @@ public final class ByteStream: DescriptorHandler, @unchecked Sendable {
     public func receive() async throws(StreamError) -> Bool {
         loop.preconditionOnLoop()
         await giveOthersTheirTurn()
+        var sealedRounds = 0
         while true {
             if let failure { throw failure }
             if let session {
@@ -73,7 +74,16 @@ public final class ByteStream: DescriptorHandler, @unchecked Sendable {
                 flushSession()
                 if count > 0 { return true }
                 if session.isEnded || hasReceivedEnd { return false }
+                // What the protocol itself is answered with; a sender has at most 64 KiB of its own waiting.
+                if sealedOutput.count - sealedSent > 256 * 1024 {
+                    let error = StreamError.tls("the peer does not read what it makes this side answer")
+                    failure = error
+                    throw error
+                }
                 try await receiveSealed(session)
+                // Records without content, key updates for one, come through here again and again.
+                sealedRounds += 1
+                if sealedRounds > 4 { await Task.yield() }
                 continue
             }
             if hasReceivedEnd { return false }
