@@ -41,7 +41,8 @@ import Testing
         #expect(try resume([1, 2], 8) == (true, 8))
         #expect(try resume([3, 4], 8) == (true, 8))
         #expect(try resume([1, 2], 2) == (true, 4), "what was acknowledged stays so")
-        #expect(try resume([1, 2], 99) == (true, 10), "nobody holds what was never assigned")
+        #expect(try resume([1, 2], 10) == (true, 10))
+        #expect(try resume([1, 2], 11) == (false, 4), "nobody holds what was never assigned")
         #expect(try resume([9, 9], 8) == (false, 4))
         #expect(try resume([1, 2], 8, at: start + .seconds(7 * 86_400)) == (false, 4))
     }

@@ -83,11 +83,13 @@ package struct DeviceRegistration: Sendable {
             change: .none, resumed: false, acknowledged: record.acknowledged, position: record.acknowledged,
             lastSequence: record.lastSequence)
         if let resume, now < record.resumeTokenTime + .milliseconds(configuration.resumeLifetimeMs),
-            record.resumeTokenHashes.contains(where: { constantTimeEquals($0, resume.tokenHash) })
+            record.resumeTokenHashes.contains(where: { constantTimeEquals($0, resume.tokenHash) }),
+            // Nobody holds what was never assigned: a client that says so has numbers of another history than this one,
+            // and its edge would take all that comes for known.
+            resume.sequence <= record.lastSequence
         {
             outcome.resumed = true
-            // A client cannot hold what was never assigned.
-            outcome.position = max(record.acknowledged, min(resume.sequence, record.lastSequence))
+            outcome.position = max(record.acknowledged, resume.sequence)
         }
         return outcome
     }
