@@ -235,6 +235,40 @@ import Wire
         await #expect(throws: EdgeError.self) { try await node.offset(id) }
     }
 
+    @Test func fullDiskTakesNoMoreOfAnyUpload() async throws {
+        let folder = TestFolder()
+        let directory = MemoryDirectory()
+        let bytes = pseudoRandom(200_000)
+        let first = try TestNode(folder: folder.path, directory: directory)
+        let id = try await first.create(bytes.count)
+        try await first.append(id, at: 0, Array(bytes[..<70_000]))
+        let full = try TestNode(folder: folder.path, directory: directory) { $0.minFreeDiskBytes = .max }
+        let refusal = await #expect(throws: EdgeError.self) {
+            try await full.append(id, at: 70_000, Array(bytes[70_000...]))
+        }
+        #expect(refusal?.kind == .exhausted && refusal?.side == .internal)
+        // What was acknowledged is kept.
+        let again = try TestNode(folder: folder.path, directory: directory)
+        #expect(try await again.offset(id) == 70_000)
+        guard case .registered(let media) = try await again.append(id, at: 70_000, Array(bytes[70_000...])) else {
+            Issue.record("not registered")
+            return
+        }
+        #expect(try await again.read(media) == bytes)
+        for node in [first, full, again] { node.close() }
+    }
+
+    @Test func uploadWithoutAFileDoesNotCount() async throws {
+        let folder = TestFolder()
+        let node = try TestNode(folder: folder.path, directory: MemoryDirectory()) { $0.maxOpenUploadsPerUser = 1 }
+        defer { node.close() }
+        let objects = folder.path + "/objects"
+        try FileSystem.rename(objects, to: objects + ".away")
+        await #expect(throws: EdgeError.self) { _ = try await node.create(100) }
+        try FileSystem.rename(objects + ".away", to: objects)
+        _ = try await node.create(100)
+    }
+
     @Test func boundsHold() async throws {
         let folder = TestFolder()
         let node = try TestNode(folder: folder.path, directory: MemoryDirectory()) {

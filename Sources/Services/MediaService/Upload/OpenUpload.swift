@@ -26,6 +26,7 @@ final class OpenUpload: Sendable {
     private let writer: UploadWriter?
     private let index: StoreIndex
     private let disk: Disk
+    private let folder: StoreFolder
     private let metrics: MediaMetrics
     private let configuration: MediaService.Configuration
     private let now: @Sendable () -> WallTime
@@ -38,6 +39,7 @@ final class OpenUpload: Sendable {
         self.writer = writer
         index = store.index
         disk = store.disk
+        folder = store.folder
         metrics = store.metrics
         self.configuration = configuration
         self.now = now
@@ -135,7 +137,17 @@ final class OpenUpload: Sendable {
             return (bytes, state.machine.receivedOffset)
         }
         if !bytes.isEmpty {
-            try await breaking { writer in try await disk.run { try writer.append(bytes) } }
+            try await breaking { writer in
+                try await disk.run { [folder, configuration] in
+                    // Every upload was created while there was room; together they may want more than there is.
+                    guard try folder.freeBytes() > configuration.minFreeDiskBytes else {
+                        throw EdgeError(
+                            .exhausted, "this node's disk has no room for the upload", side: .internal,
+                            isRetryable: true)
+                    }
+                    try writer.append(bytes)
+                }
+            }
         }
         return received
     }

@@ -51,8 +51,15 @@ final class Uploads: Sendable {
         record.wrappedToken = store.nodeKey.wrap(Array(token.utf8), context: record.tokenContext)
         try await store.index.insert(
             record, maxOfUser: configuration.maxOpenUploadsPerUser, maxOfNode: configuration.maxOpenUploads)
-        let file = try await store.disk.run { [store, record] in try store.folder.createObject(record.file) }
-        let writer = try UploadWriter(record: record, key: key, file: file, isNew: true)
+        let writer: UploadWriter
+        do {
+            let file = try await store.disk.run { [store, record] in try store.folder.createObject(record.file) }
+            writer = try UploadWriter(record: record, key: key, file: file, isNew: true)
+        } catch {
+            // Nobody hears its name, so that it must not count as unfinished.
+            try? await store.index.delete(record)
+            throw error
+        }
         enter(OpenUpload(record: record, writer: writer, store: store, configuration: configuration, now: self.now))
         return id
     }
