@@ -49,6 +49,16 @@ import Wire
         #expect(try signal(.offer, from: alice, to: .user("bob"), number: 1).isEmpty)
     }
 
+    @Test mutating func whatWasRefusedIsRefusedAgain() throws {
+        _ = try signal(.offer, from: alice, to: .user("bob"), number: 1)
+        _ = try signal(.accept, from: desk, to: .user("alice"), number: 2)
+        for _ in 1...2 {
+            #expect(throws: RouterError.callAnsweredElsewhere, "the first answer may have been lost with its link") {
+                try signal(.accept, from: phone, to: .user("alice"), number: 3)
+            }
+        }
+    }
+
     @Test mutating func cancelStopsTheRinging() throws {
         _ = try signal(.offer, from: alice, to: .user("bob"), number: 1)
         let cancel = try signal(.cancel, from: alice, to: .user("bob"), number: 2)

@@ -79,9 +79,11 @@ package struct CallTable: Sendable {
             return try open(key, signal, sender, target, now)
         }
         if calls.values[index].recentIDs.contains(signal.id) { return [] }
-        calls.values[index].recentIDs.append(signal.id)
-        if calls.values[index].recentIDs.count > 64 { calls.values[index].recentIDs.removeFirst() }
-        return try proceed(key, signal, sender, now, isConnected)
+        let deliveries = try proceed(key, signal, sender, now, isConnected)
+        // What was refused is refused again when it is repeated.
+        calls[key]?.recentIDs.append(signal.id)
+        if let count = calls[key]?.recentIDs.count, count > 64 { calls[key]?.recentIDs.removeFirst() }
+        return deliveries
     }
 
     /// A device has connected: what was held for it.
