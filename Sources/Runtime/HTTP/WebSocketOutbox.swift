@@ -10,6 +10,10 @@ struct WebSocketOutbox {
         case closed
     }
 
+    /// What a frame takes in memory beside its bytes: without counting it, many answers to empty pings would take far more
+    /// than the bound.
+    private static let frameCostBytes = 64
+
     private let maxBytes: Int
     private var frames: [[UInt8]] = []
     private var queuedBytes = 0
@@ -28,7 +32,9 @@ struct WebSocketOutbox {
     mutating func add(_ frame: [UInt8]) -> Admission {
         if isClosed { return .closed }
         let waiting = queuedBytes + inFlightBytes
-        guard waiting == 0 || waiting + frame.count <= maxBytes else { return .full }
+        guard waiting == 0 || waiting + frame.count <= maxBytes && frames.count <= maxBytes / Self.frameCostBytes else {
+            return .full
+        }
         return push(frame)
     }
 
