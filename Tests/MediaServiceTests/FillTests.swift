@@ -157,6 +157,24 @@ final class DirectSiblings: SiblingTransport {
         close([a, b, c])
     }
 
+    @Test(arguments: ["missing", "cut short"])
+    func fileThatCannotBeOpenedIsMendedFromASibling(fault: String) async throws {
+        let (a, b) = (try node("a"), try node("b"))
+        let bytes = pseudoRandom(300_000)
+        let media = try await a.upload(bytes)
+        #expect(try await b.read(media) == bytes)
+        let object = try await b.leases.lookup(.token("alice"), media).object
+        while try await !b.objects.holds(object) { await Task.yield() }
+        let record = try #require(try await b.store.index.object(object))
+        let restarted = try TestNode("b", folder: "\(folder.path)/b", directory: directory, transport: siblings)
+        let path = restarted.store.folder.objectPath(record.file)
+        try FileSystem.remove(path)
+        if fault == "cut short" { _ = try File(path, .create) }
+        #expect(try await restarted.read(media) == bytes)
+        restarted.close()
+        close([a, b])
+    }
+
     @Test func brokenDiskIsMendedFromASibling() async throws {
         let (a, b) = (try node("a"), try node("b"))
         for mode in MediaMode.allCases {

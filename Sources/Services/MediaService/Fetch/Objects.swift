@@ -61,7 +61,11 @@ final class Objects: Sendable {
         if let entry = use(found.object) { return entry.object }
         return try await opening.run {
             if let entry = use(found.object) { return entry.object }
-            if let object = try await open(found.object) { return object }
+            do {
+                if let object = try await open(found.object) { return object }
+            } catch let error as EdgeError where error.kind == .corrupt && error.side == .internal {
+                guard await giveUp(found.object, holders: found.holders) else { throw error }
+            }
             return try await startFill(found, media: media, variant: variant, on: loop)
         }
     }
@@ -79,13 +83,23 @@ final class Objects: Sendable {
 
     /// A broken object is fetched again by the next reader, if another edge has it; the only copy stays.
     func isBroken(_ object: StoredObject, holders: [EdgeDescription]) async {
-        logger.error("an object on the disk is broken", metadata: ["object": "\(object.object)"])
-        guard holders.contains(where: { $0.name != node }) else { return }
-        discard(
-            object.object, EdgeError(.corrupt, "the object is being fetched again", side: .internal, isRetryable: true))
-        guard (try? await store.index.delete(object: object.object)) == true else { return }
-        await directory.hold(object: object.object, holds: false)
+        let isReplaced = table.withLock { table in
+            table.entries[object.object].map { $0.object !== object } ?? false
+        }
+        // Another reader saw it before, and it is on its way.
+        if isReplaced { return }
+        _ = await giveUp(object.object, holders: holders)
+    }
+
+    /// - Returns: whether the broken object is gone from here, to be fetched from another edge.
+    private func giveUp(_ object: UUID, holders: [EdgeDescription]) async -> Bool {
+        logger.error("an object on the disk is broken", metadata: ["object": "\(object)"])
+        guard holders.contains(where: { $0.name != node }) else { return false }
+        discard(object, EdgeError(.corrupt, "the object is being fetched again", side: .internal, isRetryable: true))
+        guard (try? await store.index.delete(object: object)) == true else { return false }
+        await directory.hold(object: object, holds: false)
         try? await store.removeDoomedFiles()
+        return true
     }
 
     /// The directory thinks that this node has an object, and it has not.
@@ -123,7 +137,11 @@ final class Objects: Sendable {
     private func open(_ object: UUID) async throws -> StoredObject? {
         guard let record = try await store.index.object(object) else { return nil }
         let stored = try await store.disk.run { [store] in
-            try StoredObject(record: record, file: File(store.folder.objectPath(record.file), .read))
+            let path = store.folder.objectPath(record.file)
+            guard FileSystem.exists(path) else {
+                throw EdgeError(.corrupt, "an object's file is gone", side: .internal)
+            }
+            return try StoredObject(record: record, file: File(path, .read))
         }
         enter(stored, isFilling: false)
         return stored
