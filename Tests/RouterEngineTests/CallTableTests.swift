@@ -49,6 +49,23 @@ import Wire
         #expect(try signal(.offer, from: alice, to: .user("bob"), number: 1).isEmpty)
     }
 
+    @Test mutating func aUserDoesNotTakeTheRoomOfAll() throws {
+        var configuration = CallTable.Configuration()
+        configuration.maxCallsPerUser = 2
+        table = CallTable(configuration: configuration)
+        func offer(_ call: UInt64, from sender: DeviceAddress) throws {
+            let signal = ClientFrame.CallSignal(
+                id: id(call + 50), call: id(call), event: .offer, to: .user("carol"), data: [])
+            _ = try table.signal(signal, from: sender, now: start, isConnected: { _ in true })
+        }
+        try offer(1, from: phone)
+        try offer(2, from: desk)
+        #expect(throws: RouterError.tooManyCalls) { try offer(3, from: phone) }
+        try offer(4, from: alice)
+        #expect(table.expire(now: start + .seconds(60)).count == 6)
+        try offer(5, from: phone)
+    }
+
     @Test mutating func whatWasRefusedIsRefusedAgain() throws {
         _ = try signal(.offer, from: alice, to: .user("bob"), number: 1)
         _ = try signal(.accept, from: desk, to: .user("alice"), number: 2)

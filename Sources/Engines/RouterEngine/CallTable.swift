@@ -14,6 +14,8 @@ package struct CallTable: Sendable {
         /// How long an answered call is known.
         package var callLifetimeMs: Int64 = 12 * 3_600_000
         package var maxCalls = 65_536
+        /// Of one caller, over all its devices: nobody takes the room of all.
+        package var maxCallsPerUser = 256
         /// Signals held in one call for devices that are away; above it the oldest candidates go.
         package var maxHeldSignals = 32
         /// Bytes held in one call.
@@ -55,6 +57,8 @@ package struct CallTable: Sendable {
     private var calls: [Key: Call] = [:]
     /// Calls with something held, by the user it is held for.
     private var waiting: [UserAddress: Set<Key>] = [:]
+    /// How many calls a user has begun.
+    private var begun: [UserAddress: Int] = [:]
 
     package init(configuration: Configuration = Configuration()) { self.configuration = configuration }
 
@@ -62,6 +66,9 @@ package struct CallTable: Sendable {
 
     /// When `expire` has something to do next.
     package var nextDeadline: WallTime? { calls.values.lazy.map(\.deadline).min() }
+
+    /// When an offer ends that nobody takes; without looking at all calls, as every offer asks.
+    package func deadline(ofOfferAt time: WallTime) -> WallTime { time + .milliseconds(configuration.holdMs) }
 
     /// A party signals.
     ///
@@ -125,7 +132,9 @@ package struct CallTable: Sendable {
     private mutating func open(
         _ key: Key, _ signal: ClientFrame.CallSignal, _ sender: DeviceAddress, _ target: Target, _ now: WallTime
     ) throws(RouterError) -> [Delivery] {
-        guard calls.count < configuration.maxCalls else { throw .tooManyCalls }
+        guard calls.count < configuration.maxCalls,
+            begun[sender.owner, default: 0] < configuration.maxCallsPerUser
+        else { throw .tooManyCalls }
         var call = Call(caller: sender, callee: sender.owner, deadline: now + .milliseconds(configuration.holdMs))
         switch target {
         case .device(let device):
@@ -137,6 +146,7 @@ package struct CallTable: Sendable {
         call.held = [delivery]
         call.recentIDs = [signal.id]
         calls[key] = call
+        begun[sender.owner, default: 0] += 1
         waiting[call.callee, default: []].insert(key)
         return [delivery]
     }
@@ -224,6 +234,8 @@ package struct CallTable: Sendable {
 
     private mutating func remove(_ key: Key, _ call: Call) {
         calls[key] = nil
+        let others = begun[call.caller.owner, default: 1] - 1
+        begun[call.caller.owner] = others > 0 ? others : nil
         forget(key, waitingFor: call.callee)
         forget(key, waitingFor: call.caller.owner)
     }

@@ -40,6 +40,7 @@ extension RouterService.Configuration {
         section.read("offer_hold_ms", &offerHoldMs, in: 1000...3_600_000)
         section.read("call_lifetime_ms", &callLifetimeMs, in: 60_000...30 * 86_400_000)
         section.read("max_calls", &maxCalls, in: 1...10_000_000)
+        section.read("max_calls_per_user", &maxCallsPerUser, in: 1...1_000_000)
         section.read("status_lifetime_ms", &statusLifetimeMs, in: 1...366 * 86_400_000)
         section.read("max_status_lifetime_ms", &maxStatusLifetimeMs, in: 1...366 * 86_400_000)
         section.read("max_statuses_per_user", &maxStatusesPerUser, in: 1...1_000_000)

@@ -44,6 +44,8 @@ extension RouterService {
         package var callLifetimeMs: Int64 = 12 * 3_600_000
         /// Calls that ring or stand.
         package var maxCalls = 65_536
+        /// Calls that a user has begun and that ring or stand.
+        package var maxCallsPerUser = 256
 
         /// How long a status lives if its author does not say.
         package var statusLifetimeMs: Int64 = 86_400_000
@@ -115,6 +117,7 @@ extension RouterService.Configuration {
         calls.holdMs = offerHoldMs
         calls.callLifetimeMs = callLifetimeMs
         calls.maxCalls = maxCalls
+        calls.maxCallsPerUser = maxCallsPerUser
         return calls
     }
 

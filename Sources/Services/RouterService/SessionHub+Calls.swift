@@ -20,7 +20,7 @@ extension SessionHub {
                 send(deliveries, state)
                 metrics.calls.set(Int64(state.calls.count))
                 send(state, id, .accepted(ServerFrame.Accepted(id: signal.id)))
-                return .success(signal.event == .offer ? state.calls.nextDeadline : nil)
+                return .success(signal.event == .offer ? state.calls.deadline(ofOfferAt: now) : nil)
             } catch {
                 return .failure(error)
             }
