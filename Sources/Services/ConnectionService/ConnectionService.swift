@@ -32,6 +32,8 @@ package final class ConnectionService: Service {
         package var ticketLifeSeconds = 30
         /// Tickets that may stand.
         package var maxTickets = 20_000
+        /// Tickets of one user that may stand; the oldest goes.
+        package var maxTicketsPerUser = 32
         /// Over how long clients come back after this node has closed their connections for a restart.
         package var drainSpreadMs = 5000
 
@@ -74,7 +76,8 @@ package final class ConnectionService: Service {
         node = ConnectionNode(
             configuration: configuration, uplink: uplink, verifier: verifier, metrics: ConnectionMetrics(metrics))
         tickets = TicketTable(
-            maxTickets: configuration.maxTickets, life: .seconds(configuration.ticketLifeSeconds))
+            maxTickets: configuration.maxTickets, maxTicketsPerUser: configuration.maxTicketsPerUser,
+            life: .seconds(configuration.ticketLifeSeconds))
         let budget = node.budget
         metrics.computed("skerry_client_unanswered_bytes", "Bytes of frames that wait for the central's answer") {
             Double(budget.count)
@@ -137,7 +140,7 @@ package final class ConnectionService: Service {
     private func issueTicket(_ exchange: HTTPExchange) async throws {
         let (token, claims) = try authenticate(exchange, ticket: nil)
         try require("connect", claims)
-        guard let ticket = tickets.issue(for: token, now: exchange.loop.now) else {
+        guard let ticket = tickets.issue(for: token, of: claims.owner, now: exchange.loop.now) else {
             throw ProblemDetails(
                 status: 503, detail: "Too many tickets stand. Try again later.", fields: ["Retry-After": "5"])
         }

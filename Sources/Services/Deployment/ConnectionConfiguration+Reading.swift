@@ -15,6 +15,7 @@ extension ConnectionService.Configuration {
         section.read("max_reopens_per_second", &maxReopensPerSecond, in: 1...1_000_000)
         section.read("ticket_life_seconds", &ticketLifeSeconds, in: 1...3600)
         section.read("max_tickets", &maxTickets, in: 1...10_000_000)
+        section.read("max_tickets_per_user", &maxTicketsPerUser, in: 1...1_000_000)
         section.read("drain_spread_ms", &drainSpreadMs, in: 0...3_600_000)
     }
 }
