@@ -46,6 +46,16 @@ import Testing
         }
     }
 
+    @Test(arguments: ["8.8.4.4", "64:ff9b::8.8.4.4", "2002:808:404::1", "2a00:1450::5efe:8.8.4.4"])
+    func ownAddressesAreRefusedUnderAnyEncoding(text: String) throws {
+        let ip = try #require(IPAddress(text))
+        let (relayed, own) = (try #require(IPAddress("2a00:1450::1")), try #require(IPAddress("8.8.4.4")))
+        let policy = PeerPolicy(
+            relayedAddress: relayed, boundAddress: relayed, ownAddresses: [own], ownPorts: [], allowsLoopback: false,
+            relayedPorts: RelayedPorts())
+        #expect(!policy.permits(SocketAddress(ip, port: 5000)))
+    }
+
     @Test(arguments: refused.filter { !$0.hasPrefix("127.") && $0 != "::1" })
     func developmentOpensLoopbackAlone(text: String) throws {
         let ip = try #require(IPAddress(text))

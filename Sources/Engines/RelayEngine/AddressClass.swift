@@ -38,19 +38,22 @@ enum AddressClass: Equatable, Sendable {
 
     private static func v6(_ high: UInt64, _ low: UInt64) -> AddressClass {
         if high == 0, low == 1 { return .loopback }
-        let inner: UInt32
-        if high == 0x0064_FF9B_0000_0000, low >> 32 == 0 {  // NAT64 (RFC 6052)
-            inner = UInt32(truncatingIfNeeded: low)
-        } else if high >> 48 == 0x2002 {  // 6to4 (RFC 3056)
-            inner = UInt32(truncatingIfNeeded: high >> 16)
-        } else if low >> 32 | 0x0200_0000 == 0x0200_5EFE {  // ISATAP (RFC 5214)
-            inner = UInt32(truncatingIfNeeded: low)
-        } else {
-            return isGlobal(high) ? .global : .special
-        }
+        guard let inner = inner(high, low) else { return isGlobal(high) ? .global : .special }
         // ISATAP sits on any prefix, which must be global itself.
         let outer = high >> 48 == 0x0064 || isGlobal(high)
         return outer && v4(inner) == .global ? .global : .special
+    }
+
+    /// The IPv4 address that an IPv6 address of the Internet carries.
+    static func inner(_ ip: IPAddress) -> IPAddress? {
+        ip.family == .v6 ? inner(ip.high, ip.low).map { IPAddress(v4: $0) } : nil
+    }
+
+    private static func inner(_ high: UInt64, _ low: UInt64) -> UInt32? {
+        if high == 0x0064_FF9B_0000_0000, low >> 32 == 0 { return UInt32(truncatingIfNeeded: low) }  // NAT64 (RFC 6052)
+        if high >> 48 == 0x2002 { return UInt32(truncatingIfNeeded: high >> 16) }  // 6to4 (RFC 3056)
+        if low >> 32 | 0x0200_0000 == 0x0200_5EFE { return UInt32(truncatingIfNeeded: low) }  // ISATAP (RFC 5214)
+        return nil
     }
 
     /// Only 2000::/3 is given out for the Internet (so v4-mapped, v4-compatible, unique-local, link-local, multicast

@@ -38,7 +38,9 @@ public struct PeerPolicy: Sendable {
         switch AddressClass(ip) {
         case .loopback: return allowsLoopback ? .byPort : .denied
         case .special: return .denied
-        case .global: return ownAddresses.contains(ip) ? .denied : .allowed
+        case .global:
+            let isOwn = ownAddresses.contains(ip) || AddressClass.inner(ip).map(ownAddresses.contains) ?? false
+            return isOwn ? .denied : .allowed
         }
     }
 
