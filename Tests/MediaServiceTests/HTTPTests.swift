@@ -154,6 +154,11 @@ import Wire
         let mismatch = try await node.send(
             "POST", "/media/uploads", token: cluster.alice, fields: ["Repr-Digest": digest], body: [1])
         #expect(mismatch.status == 422)
+        for (digest, status) in [("sha-512=:AAAA:", 201), ("sha-512=:AAAA:, sha-256=:AAAA:", 400), ("sha-256=x", 400)] {
+            let answer = try await node.send(
+                "POST", "/media/uploads", token: cluster.alice, fields: ["Repr-Digest": digest], body: [1])
+            #expect(answer.status == status)
+        }
         #expect(
             try await node.send(
                 "POST", "/media/uploads", token: cluster.alice, fields: ["Repr-Digest": digest], body: [9]

@@ -2,6 +2,13 @@ import Base
 
 /// Repr-Digest (RFC 9530): a dictionary of algorithms and byte sequences, of which only sha-256 is read.
 enum DigestField {
+    /// Whether there is a sha-256 member, of whatever form.
+    static func namesSHA256(_ field: String) -> Bool {
+        field.split(separator: ",").contains { member in
+            member.drop { $0 == " " || $0 == "\t" }.lowercased().hasPrefix("sha-256=")
+        }
+    }
+
     /// Nil unless there is one well-formed sha-256 member.
     static func sha256(_ field: String) -> MediaID? {
         for member in field.split(separator: ",") {

@@ -164,7 +164,7 @@ struct UploadRoutes: Sendable {
         } catch {
             throw ProblemDetails(status: 400, detail: error.message)
         }
-        if let digest = fields["Repr-Digest"] {
+        if let digest = fields["Repr-Digest"], DigestField.namesSHA256(digest) {
             guard let declared = DigestField.sha256(digest) else {
                 throw ProblemDetails(
                     status: 400, detail: "Repr-Digest must have the form sha-256=:<base64>: (RFC 9530).")
