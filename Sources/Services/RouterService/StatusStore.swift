@@ -97,15 +97,17 @@ enum StatusStore {
         to viewer: UserAddress, of author: UserAddress?, maxItems: Int, maxBytes: Int, now: WallTime,
         _ database: Database
     ) throws -> [ServerFrame.StatusItem] {
-        let columns = "s.status, s.author, s.media, s.payload, s.time_ms, s.expires_ms"
-        let rows =
+        // A payload is only read once it is known to fit: of a long list most does not.
+        let columns = "s.rowid, IFNULL(LENGTH(s.payload), 0)"
+        func key(_ row: Row) -> (row: Int64, bytes: Int) { (row.integer(0), row.int(1)) }
+        let keys =
             if let author, author == viewer {
                 try database.rows(
                     """
                     SELECT \(columns) FROM status s WHERE s.tenant = ? AND s.author = ? AND s.expires_ms > ?
                     ORDER BY s.time_ms DESC LIMIT ?
                     """, .text(viewer.tenant.rawValue), .text(viewer.user), .integer(now.milliseconds),
-                    .integer(maxItems), map: item)
+                    .integer(maxItems), map: key)
             } else if let author {
                 try database.rows(
                     """
@@ -113,21 +115,25 @@ enum StatusStore {
                     WHERE s.tenant = ? AND s.author = ? AND a.viewer = ? AND s.expires_ms > ?
                     ORDER BY s.time_ms DESC LIMIT ?
                     """, .text(viewer.tenant.rawValue), .text(author.user), .text(viewer.user),
-                    .integer(now.milliseconds), .integer(maxItems), map: item)
+                    .integer(now.milliseconds), .integer(maxItems), map: key)
             } else {
                 try database.rows(
                     """
                     SELECT \(columns) FROM feed f JOIN status s USING (tenant, author, status)
                     WHERE f.tenant = ? AND f.viewer = ? AND s.expires_ms > ? ORDER BY s.time_ms DESC LIMIT ?
                     """, .text(viewer.tenant.rawValue), .text(viewer.user), .integer(now.milliseconds),
-                    .integer(maxItems), map: item)
+                    .integer(maxItems), map: key)
             }
         var bytes = 0
-        return Array(
-            rows.prefix { item in
-                bytes += 256 + (item.payload?.count ?? 0)
-                return bytes <= maxBytes
-            })
+        let fitting = keys.prefix { key in
+            bytes += 256 + key.bytes
+            return bytes <= maxBytes
+        }
+        return try fitting.compactMap { key in
+            try database.first(
+                "SELECT status, author, media, payload, time_ms, expires_ms FROM status WHERE rowid = ?",
+                .integer(key.row), map: item)
+        }
     }
 
     private static func item(_ row: Row) throws -> ServerFrame.StatusItem {
