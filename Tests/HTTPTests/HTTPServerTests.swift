@@ -122,6 +122,16 @@ import Testing
         }
     }
 
+    @Test func aBodyThatIsCutShortIsTheClientsFault() async throws {
+        try await TestServer.run(routes: routes) { server in
+            let request = "POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\nabc"
+            let answer = try await server.exchange(request, half: true)
+            #expect(answer.hasPrefix("HTTP/1.1 400 "))
+            #expect(answer.contains("cut short"))
+            #expect(server.metrics.render().contains(#"responses_total{server="public",status="5xx"} 0"#))
+        }
+    }
+
     @Test(arguments: [
         ("GET / HTTP/1.1\r\n\r\n", "400"),
         ("GET / HTTP/2.0\r\nHost: a\r\n\r\n", "505"),

@@ -38,6 +38,8 @@ package struct ProblemDetails: Error, Sendable {
             case .conflict: 409
             case .tooLarge: 413
             case .exhausted: 429
+            // The client's own connection: nothing here failed.
+            case .closed where error.side == .peer, .io where error.side == .peer: 400
             case .unavailable, .closed: 503
             case .timeout: error.side == .peer ? 408 : 504
             case .corrupt, .io: 500
