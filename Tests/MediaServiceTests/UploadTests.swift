@@ -258,6 +258,19 @@ import Wire
         for node in [first, full, again] { node.close() }
     }
 
+    /// Two that finish it would be two in memory: its creation is one.
+    @Test func outboxLeavesAnEmptyUploadToItsCreation() async throws {
+        let folder = TestFolder()
+        let node = try TestNode(folder: folder.path, directory: MemoryDirectory())
+        defer { node.close() }
+        let id = try await node.create(0)
+        #expect(try await node.store.index.unregisteredUploads(limit: 10).isEmpty)
+        guard case .registered = try await node.append(id, at: 0, []) else {
+            Issue.record("not registered")
+            return
+        }
+    }
+
     @Test func uploadWithoutAFileDoesNotCount() async throws {
         let folder = TestFolder()
         let node = try TestNode(folder: folder.path, directory: MemoryDirectory()) { $0.maxOpenUploadsPerUser = 1 }

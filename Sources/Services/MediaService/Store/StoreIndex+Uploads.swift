@@ -125,11 +125,13 @@ extension StoreIndex {
     }
 
     /// Uploads that a crash stopped on their way into the directory, and those that the central does not know yet.
+    ///
+    /// Not one without bytes that is still being created: that request finishes it, and if it does not, nobody heard its name.
     func unregisteredUploads(limit: Int) async throws -> [UUID] {
         try await readers.read { database in
             try database.rows(
                 """
-                SELECT id FROM uploads WHERE phase IN (1,2) OR (phase=0 AND offset=length)
+                SELECT id FROM uploads WHERE phase IN (1,2) OR (phase=0 AND offset=length AND length>0)
                 ORDER BY touched_ms LIMIT ?
                 """, .integer(limit)
             ) { UUID(bytes: $0.blob(0)) }.compactMap { $0 }
