@@ -96,6 +96,8 @@ public final class BlockingPool: @unchecked Sendable {
             pthread_cond_wait(condition, mutex)
         }
         let job = queue[head]
+        // What it holds on to goes with it, not when the queue is tidied.
+        queue[head] = {}
         head += 1
         if head == queue.count {
             queue.removeAll(keepingCapacity: true)
