@@ -75,7 +75,7 @@ import Testing
                     try client.socket.send(message)
                     #expect(peer.receive() == payload)
                     try peer.send(payload)
-                    #expect(client.socket.receive() == message)
+                    #expect(client.socket.receiveRelayed() == message)
                 }
             }
             #expect(counted == 0)
@@ -98,7 +98,7 @@ import Testing
                     try client.socket.send(indication)
                     #expect(peer.receive() == payload)
                     try peer.send(payload)
-                    let answer = try #require(client.socket.receive())
+                    let answer = try #require(client.socket.receiveRelayed())
                     let message = try STUNMessage(answer.span.bytes)
                     #expect(message.type == STUNMessageType(.data, .indication))
                     #expect(message.value(.data) == payload)

@@ -68,6 +68,15 @@ package final class LoopbackSocket {
         }
     }
 
+    /// The next datagram that is no answer to a request: a request that was sent again on a busy machine is answered again.
+    package func receiveRelayed(timeoutMs: Int32 = 5000) -> [UInt8]? {
+        while let datagram = receive(timeoutMs: timeoutMs) {
+            let isAnswer = datagram.count >= 2 && datagram[0] & 0xC0 == 0 && datagram[0] & 0x01 == 0x01
+            if !isAnswer { return datagram }
+        }
+        return nil
+    }
+
     private static func native(_ address: SocketAddress) -> sockaddr_in {
         precondition(address.ip.family == .v4)
         var native = sockaddr_in()

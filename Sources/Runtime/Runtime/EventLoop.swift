@@ -231,8 +231,9 @@ public final class EventLoop: TaskExecutor, @unchecked Sendable {
             iterations.increment()
             eventsHandled.increment(by: UInt64(count))
             for position in 0..<Int(count) { dispatch(events[position]) }
-            while let body = timers.popDue(now: cachedNow) { body() }
             runSubmitted()
+            // After what has arrived was looked at: a process that was stopped for a while must not give up peers who have answered.
+            while let body = timers.popDue(now: cachedNow) { body() }
         }
     }
 
