@@ -26,14 +26,10 @@ import uuid
 import websockets
 from websockets.asyncio.client import connect
 
+from lib_checks import check, finish
+
 TIMEOUT_S = 10
 BUILD = pathlib.Path(os.environ.get("SKERRY_BUILD") or pathlib.Path(__file__).resolve().parents[2] / ".build" / "release")
-results = []
-
-
-def check(what, holds, detail=""):
-    results.append(bool(holds))
-    print(f"{'ok  ' if holds else 'FAIL'} {what}{'' if holds or detail == '' else f': {detail}'}", flush=True)
 
 
 class Device:
@@ -441,9 +437,7 @@ async def main():
             await part(dev)
         except Exception as error:  # a part that breaks off has failed; the others go on
             check(f"{part.__name__} runs to its end", False, f"{type(error).__name__}: {error}")
-    failed = results.count(False)
-    print(f"{results.count(True)} passed, {failed} failed")
-    sys.exit(1 if failed else 0)
+    finish()
 
 
 asyncio.run(main())

@@ -12,22 +12,11 @@ import os
 import pathlib
 import signal
 import subprocess
-import sys
 import tempfile
 import time
 import urllib.request
 
-passed = failed = 0
-
-
-def check(name, condition, detail=""):
-    global passed, failed
-    if condition:
-        passed += 1
-        print("ok    ", name)
-    else:
-        failed += 1
-        print("FAILED", name, detail)
+from lib_checks import check, finish
 
 
 class Edgectl:
@@ -171,8 +160,7 @@ def main():
         check_media(edgectl, folder)
         check_people(edgectl)
         check_operations(edgectl, dev, folder)
-    print(f"{passed} passed, {failed} failed")
-    sys.exit(1 if failed else 0)
+    finish()
 
 
 main()

@@ -11,22 +11,10 @@ import hashlib
 import json
 import os
 import subprocess
-import sys
 import tempfile
 import time
 
-passed = 0
-failures = 0
-
-
-def check(name, condition, detail=""):
-    global passed, failures
-    if condition:
-        passed += 1
-        print("ok   ", name)
-    else:
-        failures += 1
-        print("FAILED", name, detail)
+from lib_checks import check, finish
 
 
 class Answer:
@@ -170,8 +158,7 @@ def main():
         answer = curl(*alice, "-X", "DELETE", first + location)
         check("release", answer.status == 204, answer)
 
-    print(f"{passed} passed, {failures} failed")
-    sys.exit(1 if failures else 0)
+    finish()
 
 
 if __name__ == "__main__":

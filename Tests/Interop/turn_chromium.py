@@ -9,35 +9,17 @@ import argparse
 import http.server
 import json
 import pathlib
-import sys
 import threading
-import urllib.request
 
 from selenium import webdriver
+
+from lib_checks import check, finish, ice_servers
 
 README = pathlib.Path(__file__).resolve().parents[2] / "README.md"
 FLAGS = [
     "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage",
     "--allow-loopback-in-peer-connection",  # this host may have no other interface
 ]
-passed = failed = 0
-
-
-def check(name, condition, detail=""):
-    global passed, failed
-    if condition:
-        passed += 1
-        print("ok    ", name)
-    else:
-        failed += 1
-        print("FAILED", name, detail)
-
-
-def ice_servers(dev, edge):
-    request = urllib.request.Request(
-        edge["http"] + "/calls/ice-servers", headers={"Authorization": "Bearer " + dev["tokens"]["alice"]})
-    with urllib.request.urlopen(request, timeout=10) as answer:
-        return json.load(answer)
 
 
 def snippet():
@@ -98,8 +80,7 @@ def main():
             check(f"{edge['name']}: both ends are relayed", set(result.get("pairs", [])) == {"relay"}, result)
     finally:
         browser.quit()
-    print(f"{passed} passed, {failed} failed")
-    sys.exit(1 if failed else 0)
+    finish()
 
 
 main()

@@ -11,26 +11,15 @@ import argparse
 import hashlib
 import hmac
 import ipaddress
-import json
 import os
 import random
 import socket
 import struct
-import sys
-import urllib.request
+
+from lib_checks import check, finish, relay_login
 
 COOKIE = 0x2112A442
 BINDING, ALLOCATE, REFRESH, PERMISSION, CHANNEL = 1, 3, 4, 8, 9
-failures = 0
-
-
-def check(name, condition, detail=""):
-    global failures
-    if condition:
-        print("ok   ", name)
-    else:
-        failures += 1
-        print("FAILED", name, detail)
 
 
 def attribute(kind, value):
@@ -87,20 +76,6 @@ def code(message):
     return error[2] * 100 + error[3] if error else 0
 
 
-def login(arguments):
-    if arguments.server:
-        host, port = arguments.server.rsplit(":", 1)
-        return (host, int(port)), arguments.user, arguments.credential
-    dev = json.load(open(arguments.dev))
-    edge = dev["edges"][arguments.edge]
-    request = urllib.request.Request(
-        edge["http"] + "/calls/ice-servers", headers={"Authorization": "Bearer " + dev["tokens"]["alice"]})
-    servers = json.load(urllib.request.urlopen(request, timeout=10))["iceServers"]
-    server = next(one for one in servers if any(url.startswith("turn:") for url in one["urls"]))
-    host, port = edge["turn"].rsplit(":", 1)
-    return (host, int(port)), server["username"], server["credential"]
-
-
 def address(text):
     host, port = text.rsplit(":", 1)
     return host, int(port)
@@ -114,7 +89,8 @@ parser.add_argument("--user")
 parser.add_argument("--credential")
 parser.add_argument("--refused", action="append", default=[], type=address)
 arguments = parser.parse_args()
-server, user, credential = login(arguments)
+host, port, user, credential = relay_login(arguments)
+server = host, port
 udp = attribute(0x19, struct.pack(">I", 17 << 24))
 
 stranger = Client(server, user, credential)
@@ -175,4 +151,4 @@ def still_answers():
 
 
 check("20,000 malformed datagrams later it answers", still_answers())
-sys.exit(1 if failures else 0)
+finish()

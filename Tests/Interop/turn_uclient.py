@@ -9,40 +9,14 @@ before 4.16 choose channel numbers of RFC 5766: the relay needs allow_rfc5766_ch
 peer. Exits non-zero if anything is not right.
 """
 import argparse
-import json
 import re
 import socket
 import subprocess
-import sys
 import time
-import urllib.request
+
+from lib_checks import check, finish, relay_login
 
 CLIENTS, MESSAGES, BYTES = 4, 200, 172
-failures = 0
-
-
-def check(name, condition, detail=""):
-    global failures
-    if condition:
-        print("ok   ", name)
-    else:
-        failures += 1
-        print("FAILED", name, detail)
-
-
-def login(arguments):
-    """HOST, PORT, user name, credential."""
-    if arguments.server:
-        host, port = arguments.server.rsplit(":", 1)
-        return host, int(port), arguments.user, arguments.credential
-    dev = json.load(open(arguments.dev))
-    edge = dev["edges"][arguments.edge]
-    request = urllib.request.Request(
-        edge["http"] + "/calls/ice-servers", headers={"Authorization": "Bearer " + dev["tokens"]["alice"]})
-    servers = json.load(urllib.request.urlopen(request, timeout=10))["iceServers"]
-    server = next(one for one in servers if any(url.startswith("turn:") for url in one["urls"]))
-    host, port = edge["turn"].rsplit(":", 1)
-    return host, int(port), server["username"], server["credential"]
 
 
 def uclient(options, relay):
@@ -109,7 +83,7 @@ parser.add_argument("--user")
 parser.add_argument("--credential")
 parser.add_argument("--mode", action="append", choices=MODES)
 arguments = parser.parse_args()
-relay = login(arguments)
+relay = relay_login(arguments)
 for mode in arguments.mode or MODES:
     judge(mode, MODES[mode](relay))
-sys.exit(1 if failures else 0)
+finish()

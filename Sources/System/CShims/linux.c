@@ -76,12 +76,6 @@ int skerry_signalfd(void) {
 
 int skerry_accept(int listener) { return accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC); }
 
-int skerry_set_nonblocking(int descriptor) {
-    int flags = fcntl(descriptor, F_GETFL);
-    if (flags < 0 || fcntl(descriptor, F_SETFL, flags | O_NONBLOCK) < 0) return -errno;
-    return 0;
-}
-
 int skerry_open_directory(const char *path) { return open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC); }
 
 void skerry_set_thread_name(const char *name) { pthread_setname_np(pthread_self(), name); }

@@ -34,7 +34,6 @@ int skerry_signalfd(void);
 
 /// accept4, non-blocking and close-on-exec. Negative, with errno set, when there is nothing to accept.
 int skerry_accept(int listener);
-int skerry_set_nonblocking(int descriptor);
 int skerry_open_directory(const char *path);
 void skerry_set_thread_name(const char *name);
 int skerry_cpu_count(void);
