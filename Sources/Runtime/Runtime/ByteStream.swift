@@ -1,5 +1,4 @@
 public import Base
-import CShims
 import Glibc
 
 private let noSignal = Int32(MSG_NOSIGNAL)
@@ -20,7 +19,7 @@ public final class ByteStream: DescriptorHandler, @unchecked Sendable {
     /// Bytes that `receive` asks of the kernel at once. Raise it while a large body passes.
     public var receiveBytes = 16 * 1024
 
-    private var descriptor: Int32
+    var descriptor: Int32
     private var registration: Registration?
     private var hasReceivedEnd = false
     /// Why nothing can be done any more.
@@ -30,7 +29,7 @@ public final class ByteStream: DescriptorHandler, @unchecked Sendable {
     private var reader = ReadinessWaiter()
     private var writer = ReadinessWaiter()
     private var burst = 0
-    private var session: TLSSession?
+    var session: TLSSession?
     /// Sealed records that the kernel has not taken yet.
     private var sealedOutput: [UInt8] = []
     private var sealedSent = 0
@@ -120,7 +119,7 @@ public final class ByteStream: DescriptorHandler, @unchecked Sendable {
     }
 
     /// A peer that always has bytes ready must not keep the loop from its other connections.
-    private func giveOthersTheirTurn() async {
+    func giveOthersTheirTurn() async {
         burst += 1
         if burst >= 16 {
             burst = 0
@@ -193,40 +192,7 @@ public final class ByteStream: DescriptorHandler, @unchecked Sendable {
         }
     }
 
-    /// Sends a part of a file, by sendfile on a plain connection.
-    ///
-    /// - Throws: `StreamError.failed` also when the file ends before `count` bytes.
-    public func sendFile(_ file: Int32, offset: Int64, count: Int) async throws(StreamError) {
-        loop.preconditionOnLoop()
-        var offset = offset
-        var left = count
-        while left > 0 {
-            try throwIfUnsendable()
-            if session != nil {
-                let piece = [UInt8](unsafeUninitializedCapacity: min(left, 64 * 1024)) { buffer, initialized in
-                    initialized = max(0, pread(file, buffer.baseAddress, buffer.count, Int(offset)))
-                }
-                if piece.isEmpty { throw .failed(SystemError("pread", EIO)) }
-                try await send(piece)
-                offset += Int64(piece.count)
-                left -= piece.count
-            } else {
-                let sent = skerry_sendfile(descriptor, file, offset, min(left, 1 << 20))
-                if sent > 0 {
-                    offset += Int64(sent)
-                    left -= sent
-                    await giveOthersTheirTurn()
-                } else if sent == 0 {
-                    throw .failed(SystemError("sendfile", EIO))
-                } else {
-                    errno = Int32(-sent)
-                    try await waitUntilWritable("sendfile")
-                }
-            }
-        }
-    }
-
-    private func waitUntilWritable(_ call: StaticString) async throws(StreamError) {
+    func waitUntilWritable(_ call: StaticString) async throws(StreamError) {
         try throwIfUnsendable()
         if errno == EINTR { return }
         if let error = errorUnlessBlocked(call) {
@@ -237,7 +203,7 @@ public final class ByteStream: DescriptorHandler, @unchecked Sendable {
         try throwIfUnsendable()
     }
 
-    private func throwIfUnsendable() throws(StreamError) {
+    func throwIfUnsendable() throws(StreamError) {
         if let failure = failure ?? sendFailure { throw failure }
     }
 
