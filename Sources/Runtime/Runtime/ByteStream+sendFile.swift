@@ -12,13 +12,9 @@ extension ByteStream {
         while left > 0 {
             try throwIfUnsendable()
             if session != nil {
-                let piece = [UInt8](unsafeUninitializedCapacity: min(left, 64 * 1024)) { buffer, initialized in
-                    initialized = max(0, pread(file, buffer.baseAddress, buffer.count, Int(offset)))
-                }
-                if piece.isEmpty { throw .failed(SystemError("pread", EIO)) }
-                try await send(piece)
-                offset += Int64(piece.count)
-                left -= piece.count
+                let sent = try await sendSealedFile(file, offset: offset, atMost: left)
+                offset += Int64(sent)
+                left -= sent
             } else {
                 let sent = skerry_sendfile(descriptor, file, offset, min(left, 1 << 20))
                 if sent > 0 {

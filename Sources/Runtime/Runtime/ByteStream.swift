@@ -1,7 +1,7 @@
 public import Base
 import Glibc
 
-private let noSignal = Int32(MSG_NOSIGNAL)
+let noSignal = Int32(MSG_NOSIGNAL)
 
 /// A stream connection, plain or under TLS, that lives on one event loop.
 ///
@@ -21,18 +21,18 @@ public final class ByteStream: DescriptorHandler, @unchecked Sendable {
 
     var descriptor: Int32
     private var registration: Registration?
-    private var hasReceivedEnd = false
+    var hasReceivedEnd = false
     /// Why nothing can be done any more.
-    private var failure: StreamError?
+    var failure: StreamError?
     /// Why nothing can be sent any more; what has arrived can still be received.
-    private var sendFailure: StreamError?
+    var sendFailure: StreamError?
     private var reader = ReadinessWaiter()
-    private var writer = ReadinessWaiter()
+    var writer = ReadinessWaiter()
     private var burst = 0
     var session: TLSSession?
     /// Sealed records that the kernel has not taken yet.
-    private var sealedOutput: [UInt8] = []
-    private var sealedSent = 0
+    var sealedOutput: [UInt8] = []
+    var sealedSent = 0
 
     /// Takes over a connected, non-blocking stream socket. Called on the loop.
     public init(adopting descriptor: Int32, on loop: EventLoop) throws(SystemError) {
@@ -65,26 +65,9 @@ public final class ByteStream: DescriptorHandler, @unchecked Sendable {
     public func receive() async throws(StreamError) -> Bool {
         loop.preconditionOnLoop()
         await giveOthersTheirTurn()
-        var sealedRounds = 0
+        if let session { return try await receiveOpened(session) }
         while true {
             if let failure { throw failure }
-            if let session {
-                let count = try session.read(into: &inbound)
-                flushSession()
-                if count > 0 { return true }
-                if session.isEnded || hasReceivedEnd { return false }
-                // What the protocol itself is answered with; a sender has at most 64 KiB of its own waiting.
-                if sealedOutput.count - sealedSent > 256 * 1024 {
-                    let error = StreamError.tls("the peer does not read what it makes this side answer")
-                    failure = error
-                    throw error
-                }
-                try await receiveSealed(session)
-                // Records without content, key updates for one, come through here again and again.
-                sealedRounds += 1
-                if sealedRounds > 4 { await Task.yield() }
-                continue
-            }
             if hasReceivedEnd { return false }
             let count = inbound.append(capacity: receiveBytes) { recv(descriptor, $0.baseAddress, $0.count, 0) }
             if count > 0 { return true }
@@ -96,18 +79,7 @@ public final class ByteStream: DescriptorHandler, @unchecked Sendable {
         }
     }
 
-    /// One read of sealed bytes into the session; waits if there are none.
-    private func receiveSealed(_ session: TLSSession) async throws(StreamError) {
-        let count = withUnsafeTemporaryAllocation(byteCount: 16 * 1024 + 512, alignment: 16) { scratch in
-            let count = recv(descriptor, scratch.baseAddress, scratch.count, 0)
-            if count > 0 { session.feed(UnsafeRawBufferPointer(rebasing: scratch[..<count])) }
-            return count
-        }
-        if count == 0 { hasReceivedEnd = true }
-        if count < 0 { try await waitUntilReadable() }
-    }
-
-    private func waitUntilReadable() async throws(StreamError) {
+    func waitUntilReadable() async throws(StreamError) {
         if let failure { throw failure }
         if errno == EINTR { return }
         if let error = errorUnlessBlocked("recv") {
@@ -133,14 +105,7 @@ public final class ByteStream: DescriptorHandler, @unchecked Sendable {
     public func send(_ bytes: [UInt8]) async throws(StreamError) {
         loop.preconditionOnLoop()
         try throwIfUnsendable()
-        if let session {
-            var offset = 0
-            while offset < bytes.count {
-                offset += try session.write(bytes, from: offset)
-                try await flushSessionFully()
-            }
-            return
-        }
+        if let session { return try await sendSealed(bytes, session) }
         var offset = 0
         while offset < bytes.count {
             let count = bytes.withUnsafeBytes {
@@ -208,73 +173,12 @@ public final class ByteStream: DescriptorHandler, @unchecked Sendable {
     }
 
     /// What the last system call's errno means for the stream; nil if it would have blocked.
-    private func errorUnlessBlocked(_ call: StaticString) -> StreamError? {
+    func errorUnlessBlocked(_ call: StaticString) -> StreamError? {
         switch errno {
         case EAGAIN: return nil
         case EBADF, EFAULT: preconditionFailure("\(call): bad descriptor or address")
         default: return .failed(SystemError("\(call)"))
         }
-    }
-
-    // MARK: TLS
-
-    /// Makes the handshake, as server or client after the context's role. What is in `inbound` is taken as its beginning.
-    ///
-    /// - Parameter serverName: for SNI and for the check of the server's name; a client's only.
-    public func startTLS(_ context: TLSContext, serverName: String? = nil) async throws(StreamError) {
-        loop.preconditionOnLoop()
-        precondition(session == nil)
-        let session = try TLSSession(context, serverName: serverName)
-        inbound.withBytes { session.feed($0) }
-        inbound.consume(inbound.count)
-        self.session = session
-        while true {
-            try throwIfUnsendable()
-            let isDone: Bool
-            do {
-                isDone = try session.handshake()
-            } catch {
-                // The alert that tells the peer why.
-                try? await flushSessionFully()
-                throw error
-            }
-            try await flushSessionFully()
-            if isDone { return }
-            if hasReceivedEnd { throw .tls("the peer closed the connection during the handshake") }
-            try await receiveSealed(session)
-        }
-    }
-
-    /// Hands sealed output to the kernel as far as it takes it; the rest goes when the socket is writable.
-    private func flushSession() {
-        // Whoever waited to flush may have been woken by the close.
-        guard descriptor >= 0 else { return }
-        session?.takeOutput(&sealedOutput)
-        while sealedSent < sealedOutput.count {
-            let count = sealedOutput.withUnsafeBytes {
-                Glibc.send(
-                    descriptor, $0.baseAddress.map { $0 + sealedSent }, $0.count - sealedSent, noSignal)
-            }
-            if count <= 0 {
-                if errno == EINTR { continue }
-                if sendFailure == nil { sendFailure = errorUnlessBlocked("send") }
-                return
-            }
-            sealedSent += count
-        }
-        sealedOutput.removeAll(keepingCapacity: sealedOutput.count <= 32 * 1024)
-        sealedSent = 0
-    }
-
-    private func flushSessionFully() async throws(StreamError) {
-        flushSession()
-        while !sealedOutput.isEmpty {
-            try throwIfUnsendable()
-            await withUnsafeContinuation { writer.wait($0) }
-            try throwIfUnsendable()
-            flushSession()
-        }
-        try throwIfUnsendable()
     }
 
     // MARK: Ending
@@ -314,7 +218,7 @@ public final class ByteStream: DescriptorHandler, @unchecked Sendable {
 
 /// Who waits for a descriptor in one direction. Readiness that comes while nobody waits is kept: it is reported once, and may come
 /// between the system call that would have blocked and the wait.
-private struct ReadinessWaiter {
+struct ReadinessWaiter {
     private var continuation: UnsafeContinuation<Void, Never>?
     private var isReady = false
 
