@@ -167,6 +167,10 @@ let package = Package(
             .target(name: "CAllocationCounter", path: "Tests/CAllocationCounter"),
             // Shared by the tests of codecs: one decoder fed in every way that a stream may arrive.
             .target(name: "CodecTesting", path: "Tests/CodecTesting", swiftSettings: swiftSettings),
+            // What the clients of Tests/Interop talk to.
+            .executableTarget(
+                name: "echo-server", dependencies: ["Base", "HTTPCodec", "HTTP", "Runtime"], path: "Tests/EchoServer",
+                swiftSettings: swiftSettings),
             // Shared by tests and benchmarks: a TURN client over blocking sockets.
             .target(
                 name: "TURNTesting", dependencies: ["Base", "STUN"], path: "Tests/TURNTesting", swiftSettings: swiftSettings),
