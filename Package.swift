@@ -151,10 +151,19 @@ func tests(_ name: String, _ more: [String] = []) -> Target {
 /// Programs that measure, and what they need; Scripts/bench builds and runs them.
 let benchmarks: [Target] = [
     .target(name: "CLoadGenerator", path: "Benchmarks/CLoadGenerator"),
+    .target(
+        name: "BenchmarkSupport", dependencies: ["CLoadGenerator"], path: "Benchmarks/BenchmarkSupport",
+        swiftSettings: swiftSettings),
     .executableTarget(
         name: "relay-bench",
-        dependencies: ["Base", "RelayEngine", "Runtime", "RelayService", "TURNTesting", "CLoadGenerator"],
+        dependencies: [
+            "Base", "RelayEngine", "Runtime", "RelayService", "TURNTesting", "CLoadGenerator", "BenchmarkSupport",
+        ],
         path: "Benchmarks/relay-bench", swiftSettings: swiftSettings),
+    .executableTarget(
+        name: "runtime-bench",
+        dependencies: ["Base", "Crypto", "HTTPCodec", "Runtime", "HTTP", "BenchmarkSupport"],
+        path: "Benchmarks/runtime-bench", swiftSettings: swiftSettings),
 ]
 
 let package = Package(

@@ -1,3 +1,5 @@
+import BenchmarkSupport
+
 /// What the command line asks for.
 enum Command {
     case help
@@ -12,10 +14,6 @@ enum Command {
         var patienceSeconds = 0
         var servers = Server.allCases
         var loads = Load.all
-    }
-
-    struct BadUsage: Error, CustomStringConvertible {
-        let description: String
     }
 
     static let usage = """
@@ -39,7 +37,7 @@ enum Command {
         var rest = arguments[...]
         while let argument = rest.popFirst() {
             func value() throws -> String {
-                guard let value = rest.popFirst() else { throw BadUsage(description: "\(argument) needs a value") }
+                guard let value = rest.popFirst() else { throw BadUsage("\(argument) needs a value") }
                 return value
             }
             switch argument {
@@ -51,27 +49,27 @@ enum Command {
                 return
             case "--rounds":
                 guard let rounds = Int(try value()), (1...1000).contains(rounds)
-                else { throw BadUsage(description: "--rounds takes a number from 1 to 1000") }
+                else { throw BadUsage("--rounds takes a number from 1 to 1000") }
                 plan.rounds = rounds
             case "--seconds":
                 guard let seconds = Double(try value()), (0.1...600).contains(seconds)
-                else { throw BadUsage(description: "--seconds takes a number from 0.1 to 600") }
+                else { throw BadUsage("--seconds takes a number from 0.1 to 600") }
                 plan.secondsPerLoad = seconds
             case "--patience":
                 guard let seconds = Int(try value()), (0...86_400).contains(seconds)
-                else { throw BadUsage(description: "--patience takes a number of seconds from 0 to 86400") }
+                else { throw BadUsage("--patience takes a number of seconds from 0 to 86400") }
                 plan.patienceSeconds = seconds
             case "--server":
                 guard let server = Server(rawValue: try value())
-                else { throw BadUsage(description: "--server takes one of the names that --help lists") }
+                else { throw BadUsage("--server takes one of the names that --help lists") }
                 plan.servers = [server]
             case "--load":
                 let name = try value()
                 plan.loads = Load.all.filter { $0.name == name }
                 guard !plan.loads.isEmpty
-                else { throw BadUsage(description: "--load takes one of the names that --help lists") }
+                else { throw BadUsage("--load takes one of the names that --help lists") }
             default:
-                throw BadUsage(description: "unknown argument \(argument); see --help")
+                throw BadUsage("unknown argument \(argument); see --help")
             }
         }
         self = .compare(plan)

@@ -1,4 +1,5 @@
 import Base
+import BenchmarkSupport
 import Glibc
 
 /// The rounds of a comparison, and what they found.
@@ -14,13 +15,10 @@ struct Comparison {
     }
 
     mutating func run() throws {
-        var template = Array("/tmp/relay-bench.XXXXXX".utf8CString)
-        guard mkdtemp(&template) != nil else { throw BenchError("no temporary directory") }
-        let directory = String(decoding: template.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)
-        defer {
-            for name in ["pid", "db"] { unlink("\(directory)/\(name)") }
-            rmdir(directory)
-        }
+        try withTemporaryDirectory("relay-bench") { try run(in: $0) }
+    }
+
+    private mutating func run(in directory: String) throws {
         report.titles = try plan.servers.map { try $0.title }
         let deadline = ContinuousClock.now + .seconds(plan.patienceSeconds)
         while report.roundCount < plan.rounds {

@@ -1,3 +1,4 @@
+import BenchmarkSupport
 import Glibc
 
 /// Relays the same packets through Skerry's relay and through coturn, in turns, and says what a packet costs each.
@@ -17,18 +18,7 @@ enum RelayBench {
             }
         } catch {
             note("relay-bench: \(error)")
-            exit(error is Command.BadUsage ? 2 : 1)
+            exit(error is BadUsage ? 2 : 1)
         }
     }
-}
-
-/// Writes a line to standard error.
-func note(_ line: String) {
-    let bytes = Array("\(line)\n".utf8)
-    _ = write(STDERR_FILENO, bytes, bytes.count)
-}
-
-struct BenchError: Error, CustomStringConvertible {
-    let description: String
-    init(_ description: String) { self.description = description }
 }

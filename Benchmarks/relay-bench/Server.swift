@@ -1,4 +1,5 @@
 import Base
+import BenchmarkSupport
 import Glibc
 import RelayEngine
 import Runtime
