@@ -29,7 +29,7 @@ let floors: [Floor] = [
         Module("RouterEngine", ["Base", "Crypto", "Wire"]),
     ]),
     Floor("Runtime", [  // event loops, sockets, TLS, files, HTTP, configuration, lifecycle
-        Module("Runtime", ["Base", "COpenSSL", "CShims"]),
+        Module("Runtime", ["Base", "Crypto", "COpenSSL", "CShims"]),
         Module("HTTP", ["Base", "HTTPCodec", "WebSocketCodec", "JSONCodec", "Runtime"]),
         Module("ConfigurationFile", ["CYAML"]),
         Module("SQLite", ["Base", "CSQLite"]),
@@ -188,7 +188,7 @@ let package = Package(
             tests("HTTP", ["Crypto"]),
             tests("WebSocketCodec", ["CodecTesting"]),
             tests("Crypto"),
-            tests("Runtime", ["CAllocationCounter", "Crypto"]),
+            tests("Runtime", ["CAllocationCounter"]),
             tests("SQLite"),
             tests("RouterEngine"),
             tests("RouterService"),
