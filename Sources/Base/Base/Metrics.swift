@@ -55,6 +55,7 @@ public final class MetricsRegistry: Sendable {
         case gauge(Gauge)
         case timer(Timer)
         case computed(@Sendable () -> Double)
+        case computedCounter(@Sendable () -> UInt64)
     }
 
     private struct Series: Sendable {
@@ -98,6 +99,14 @@ public final class MetricsRegistry: Sendable {
         register(name, help, "gauge", labels, .computed(value))
     }
 
+    /// A counter that is kept elsewhere, and read when this is.
+    public func computedCounter(
+        _ name: String, _ help: String, labels: KeyValuePairs<String, String> = [:],
+        _ value: @escaping @Sendable () -> UInt64
+    ) {
+        register(name, help, "counter", labels, .computedCounter(value))
+    }
+
     private func register(
         _ name: String, _ help: String, _ type: String, _ labels: KeyValuePairs<String, String>,
         _ instrument: Instrument
@@ -126,6 +135,7 @@ public final class MetricsRegistry: Sendable {
                 switch series.instrument {
                 case .counter(let counter): output += "\(name)\(labels()) \(counter.value)\n"
                 case .gauge(let gauge): output += "\(name)\(labels()) \(gauge.value)\n"
+                case .computedCounter(let value): output += "\(name)\(labels()) \(value())\n"
                 case .computed(let value): output += "\(name)\(labels()) \(value())\n"
                 case .timer(let timer):
                     let (buckets, sum) = timer.snapshot

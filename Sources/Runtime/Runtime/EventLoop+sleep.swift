@@ -21,7 +21,7 @@ extension EventLoop {
 private final class Sleeper: Sendable {
     private enum State {
         case idle
-        case waiting(UnsafeContinuation<Void, any Error>)
+        case waiting(UnsafeContinuation<Void, any Error>, TimerID?)
         case done
     }
 
@@ -33,7 +33,7 @@ private final class Sleeper: Sendable {
     func start(_ duration: Duration, _ continuation: UnsafeContinuation<Void, any Error>) {
         let isCancelled = state.withLock { state in
             if case .done = state { return true }
-            state = .waiting(continuation)
+            state = .waiting(continuation, nil)
             return false
         }
         if isCancelled { return continuation.resume(throwing: CancellationError()) }
@@ -45,15 +45,26 @@ private final class Sleeper: Sendable {
     }
 
     private func arm(_ duration: Duration) {
-        _ = loop.schedule(after: duration) { self.take()?.resume() }
+        state.withLock { state in
+            guard case .waiting(let continuation, _) = state else { return }
+            let timer = loop.schedule(after: duration) { self.take()?.0.resume() }
+            state = .waiting(continuation, timer)
+        }
     }
 
-    func cancel() { take()?.resume(throwing: CancellationError()) }
+    /// Leaves no timer behind.
+    func cancel() {
+        guard let (continuation, timer) = take() else { return }
+        if let timer {
+            if loop.isCurrent { loop.cancel(timer) } else { loop.execute { self.loop.cancel(timer) } }
+        }
+        continuation.resume(throwing: CancellationError())
+    }
 
-    private func take() -> UnsafeContinuation<Void, any Error>? {
+    private func take() -> (UnsafeContinuation<Void, any Error>, TimerID?)? {
         state.withLock { state in
             defer { state = .done }
-            if case .waiting(let continuation) = state { return continuation }
+            if case .waiting(let continuation, let timer) = state { return (continuation, timer) }
             return nil
         }
     }

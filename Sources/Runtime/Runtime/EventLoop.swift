@@ -44,18 +44,33 @@ public final class EventLoop: TaskExecutor, @unchecked Sendable {
 
     private struct Slot {
         var handler: (any DescriptorHandler)?
+        /// The handler's type, for the watchdog.
+        var kind: UInt = 0
         var generation: UInt32 = 0
     }
 
+    /// What other threads submit.
+    private struct Foreign {
+        var work: [Work] = []
+        var isClosed = false
+    }
+
+    /// Of one kind of work in an iteration, so that a flood of one does not starve the others: what is left waits for the
+    /// next, which does not sleep. Descriptors have the limit of one `epoll_wait`.
+    static let maxWorkPerIteration = 1024
+
     public let index: Int
-    private let name: String
+    public let name: String
     private let epoll: Int32
     private let wakeUp: Int32
-    private let foreign = Mutex<[Work]>([])
+    private let foreign = Mutex(Foreign())
     private let hasWakeUp = Atomic<Bool>(false)
     private let isStopping = Atomic<Bool>(false)
     private var local: [Work] = []
+    /// The batch that is being run, from `nextRunning` on.
     private var running: [Work] = []
+    private var nextRunning = 0
+    private var hasEnded = false
     private var slots: [Slot] = []
     private var freeSlots: [Int] = []
     private var timers: TimerWheel
@@ -65,9 +80,8 @@ public final class EventLoop: TaskExecutor, @unchecked Sendable {
     private var cachedNow: MonotonicInstant
     var spareDatagramArena: DatagramArena?
 
-    /// Times around the loop, and descriptors told of: for the metrics.
-    public let iterations = Counter()
-    public let eventsHandled = Counter()
+    /// What the loop has done so far.
+    public let counters = LoopCounters()
 
     init(index: Int, name: String) throws(SystemError) {
         self.index = index
@@ -101,12 +115,17 @@ public final class EventLoop: TaskExecutor, @unchecked Sendable {
     @inline(__always)
     public func preconditionOnLoop() { precondition(isCurrent, "not on the event loop that owns this") }
 
+    /// A job that comes after the loop's end never runs: its task stays where it is.
     public func enqueue(_ job: consuming ExecutorJob) { submit(.job(UnownedJob(job))) }
 
-    fileprivate func enqueueSerially(_ job: consuming ExecutorJob) { submit(.serialJob(UnownedJob(job))) }
+    func enqueueSerially(_ job: consuming ExecutorJob) { submit(.serialJob(UnownedJob(job))) }
 
     /// Runs the closure on the loop's thread, after what was submitted before.
-    public func execute(_ work: @escaping @Sendable () -> Void) { submit(.closure(work)) }
+    ///
+    /// - Returns: false when the loop has ended; the closure is dropped, and never runs. What was submitted before
+    ///   `EventLoopGroup.shutdown` was called does run.
+    @discardableResult
+    public func execute(_ work: @escaping @Sendable () -> Void) -> Bool { submit(.closure(work)) }
 
     /// Starts a task that runs on this loop wherever nothing else is said.
     @discardableResult
@@ -114,17 +133,22 @@ public final class EventLoop: TaskExecutor, @unchecked Sendable {
         Task(executorPreference: self, operation: body)
     }
 
-    private func submit(_ work: Work) {
+    @discardableResult
+    private func submit(_ work: Work) -> Bool {
         if isCurrent {
-            local.append(work)
-            return
+            if !hasEnded { local.append(work) }
+            return !hasEnded
         }
-        foreign.withLock { $0.append(work) }
+        let isTaken = foreign.withLock { foreign in
+            if !foreign.isClosed { foreign.work.append(work) }
+            return !foreign.isClosed
+        }
         // The loop clears the flag before it looks into the queue, so a wake-up is never lost.
-        if !hasWakeUp.exchange(true, ordering: .acquiringAndReleasing) {
+        if isTaken, !hasWakeUp.exchange(true, ordering: .acquiringAndReleasing) {
             var one: UInt64 = 1
             _ = Glibc.write(wakeUp, &one, 8)
         }
+        return isTaken
     }
 
     // MARK: On the loop
@@ -163,6 +187,7 @@ public final class EventLoop: TaskExecutor, @unchecked Sendable {
             slots.append(Slot())
         }
         slots[slot].handler = handler
+        slots[slot].kind = LoopActivity.kind(of: handler)
         let registration = Registration(slot: slot, generation: slots[slot].generation, descriptor: descriptor)
         let added = skerry_epoll_add(epoll, descriptor, readiness.rawValue, Self.tag(registration))
         guard added == 0 else {
@@ -214,7 +239,7 @@ public final class EventLoop: TaskExecutor, @unchecked Sendable {
         precondition(created == 0, "no thread for an event loop")
     }
 
-    /// Ends the loop after its current iteration; must not be called on it. Waits for the thread.
+    /// Ends the loop when it has run what was submitted until now; must not be called on it. Waits for the thread.
     func stop() {
         isStopping.store(true, ordering: .releasing)
         execute {}
@@ -225,20 +250,36 @@ public final class EventLoop: TaskExecutor, @unchecked Sendable {
         let events = UnsafeMutablePointer<skerry_event>.allocate(capacity: 256)
         defer { events.deallocate() }
         while !isStopping.load(ordering: .acquiring) {
+            counters.activity.rest()
             let count = skerry_epoll_wait(epoll, events, 256, waitNanoseconds())
             precondition(count >= 0, "epoll_pwait2 failed")
             cachedNow = MonotonicClock.now()
-            iterations.increment()
-            eventsHandled.increment(by: UInt64(count))
+            counters.beginIteration(events: Int(count))
             for position in 0..<Int(count) { dispatch(events[position]) }
             runSubmitted()
-            // After what has arrived was looked at: a process that was stopped for a while must not give up peers who have answered.
-            while let body = timers.popDue(now: cachedNow) { body() }
+            fireTimers()
         }
+        end()
+    }
+
+    /// Runs what was submitted before the end, but not what that submits in turn: it might never end.
+    private func end() {
+        let last = foreign.withLock { foreign in
+            foreign.isClosed = true
+            return foreign.work
+        }
+        running.append(contentsOf: local)
+        running.append(contentsOf: last)
+        local = []
+        hasEnded = true
+        while nextRunning < running.count { runNext() }
+        running = []
+        counters.activity.rest()
     }
 
     private func waitNanoseconds() -> Int64 {
-        if !local.isEmpty { return 0 }
+        // Work of other threads that an earlier batch kept from being taken had its wake-up already.
+        if !local.isEmpty || nextRunning < running.count || hasWakeUp.load(ordering: .relaxed) { return 0 }
         guard let deadline = timers.nextDeadline else { return -1 }
         return max(0, (deadline - MonotonicClock.now()).nanoseconds)
     }
@@ -253,69 +294,64 @@ public final class EventLoop: TaskExecutor, @unchecked Sendable {
         // An event of a descriptor that was closed earlier in this batch; its number may be another's by now.
         guard slot < slots.count, slots[slot].generation == UInt32(event.data >> 32), let handler = slots[slot].handler
         else { return }
+        counters.activity.begin(slots[slot].kind)
         handler.descriptorIsReady(Readiness(rawValue: event.events))
+        counters.endCallback()
     }
 
     /// Runs what was submitted until now; what that submits waits for the next iteration, so that sockets get their turn.
     private func runSubmitted() {
-        swap(&local, &running)
-        if hasWakeUp.exchange(false, ordering: .acquiringAndReleasing) {
-            foreign.withLock { queue in
-                running.append(contentsOf: queue)
-                queue.removeAll(keepingCapacity: true)
-            }
-        }
-        for work in running {
-            switch work {
-            case .job(let job): job.runSynchronously(on: asUnownedTaskExecutor())
-            case .serialJob(let job):
-                job.runSynchronously(
-                    isolatedTo: serialExecutor.asUnownedSerialExecutor(), taskExecutor: asUnownedTaskExecutor())
-            case .closure(let closure): closure()
-            }
-        }
+        if nextRunning == running.count { takeSubmitted() }
+        let end = min(running.count, nextRunning + Self.maxWorkPerIteration)
+        guard nextRunning < end else { return }
+        counters.jobs.add(UInt64(end - nextRunning))
+        while nextRunning < end { runNext() }
+    }
+
+    private func takeSubmitted() {
         running.removeAll(keepingCapacity: true)
-    }
-}
-
-/// A loop as the executor of actors. It is another than the task executor because a job does not say through which of the two it
-/// came, and one that is run as an actor's is queued again at every hop to code that is not.
-///
-/// `@unchecked Sendable`: `loop`, which owns the executor, is set once, before anything else can see it.
-public final class SerialLoopExecutor: SerialExecutor, @unchecked Sendable {
-    fileprivate unowned var loop: EventLoop?
-
-    fileprivate init() {}
-
-    public func enqueue(_ job: consuming ExecutorJob) { loop?.enqueueSerially(job) }
-
-    public func checkIsolated() { precondition(loop?.isCurrent == true, "not on the event loop that owns this") }
-}
-
-/// The loops of a process.
-public final class EventLoopGroup: Sendable {
-    public let loops: [EventLoop]
-    private let turn = Atomic<Int>(0)
-
-    /// Starts `count` loops; their threads are named for the group.
-    public init(count: Int, name: String = "loop") throws(SystemError) {
-        precondition(count > 0)
-        var created: [EventLoop] = []
-        for index in 0..<count { created.append(try EventLoop(index: index, name: "\(name)-\(index)")) }
-        loops = created
-        for loop in loops { loop.start() }
+        nextRunning = 0
+        swap(&local, &running)
+        if hasWakeUp.load(ordering: .relaxed), hasWakeUp.exchange(false, ordering: .acquiringAndReleasing) {
+            foreign.withLock { foreign in
+                running.append(contentsOf: foreign.work)
+                foreign.work.removeAll(keepingCapacity: true)
+            }
+        }
     }
 
-    /// Processors that this process may use.
-    public static var processorCount: Int { Int(skerry_cpu_count()) }
-
-    /// One loop after the other.
-    public func next() -> EventLoop {
-        loops[abs(turn.wrappingAdd(1, ordering: .relaxed).oldValue % loops.count)]
+    private func runNext() {
+        counters.activity.begin(LoopActivity.job)
+        let work = running[nextRunning]
+        nextRunning += 1
+        switch work {
+        case .job(let job): job.runSynchronously(on: asUnownedTaskExecutor())
+        case .serialJob(let job):
+            job.runSynchronously(
+                isolatedTo: serialExecutor.asUnownedSerialExecutor(), taskExecutor: asUnownedTaskExecutor())
+        case .closure(let closure):
+            // What it holds on to goes with it, not with the batch.
+            running[nextRunning - 1] = .closure({})
+            closure()
+        }
+        counters.endCallback()
     }
 
-    /// Ends every loop and waits for their threads; what was waiting on them is never resumed.
-    public func shutdown() {
-        for loop in loops { loop.stop() }
+    /// After what has arrived was looked at: a process that was stopped for a while must not give up peers who have answered.
+    private func fireTimers() {
+        var fired = 0
+        while fired < Self.maxWorkPerIteration, let body = timers.popDue(now: cachedNow) {
+            counters.activity.begin(LoopActivity.timer)
+            body()
+            counters.endCallback()
+            fired += 1
+        }
+        if fired > 0 { counters.timers.add(UInt64(fired)) }
+    }
+
+    /// Timers that wait.
+    var pendingTimerCount: Int {
+        preconditionOnLoop()
+        return timers.count
     }
 }

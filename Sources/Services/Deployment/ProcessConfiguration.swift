@@ -6,6 +6,8 @@ package struct ProcessConfiguration: Equatable, Sendable {
     package var logLevel = Logger.Level.info
     /// Threads that wait for sockets; 0: one per processor.
     package var eventLoops = 0
+    /// A loop that is in one callback for so long is told of in the log.
+    package var loopStallMs: Int64 = 500
     /// After SIGTERM, how long what is under way may take to end before it is cut off.
     package var drainTimeoutMs: Int64 = 30_000
 
@@ -15,6 +17,7 @@ package struct ProcessConfiguration: Equatable, Sendable {
         let levels = Logger.Level.allCases.map(\.name).joined(separator: ", ")
         section.read("log_level", &logLevel, "one of \(levels)", parse: Logger.Level.init(name:), print: \.name)
         section.read("event_loops", &eventLoops, in: 0...256)
+        section.read("loop_stall_ms", &loopStallMs, in: 10...60_000)
         section.read("drain_timeout_ms", &drainTimeoutMs, in: 0...3_600_000)
     }
 }

@@ -53,6 +53,8 @@ package func runProcess<Configuration: ProcessConfigurable>(
         exit(1)
     }
     let context = ProcessContext(name: name, loops: loops, logger: logger, metrics: MetricsRegistry())
+    loops.register(in: context.metrics)
+    loops.watch(threshold: .milliseconds(configuration.process.loopStallMs), logger: logger.child("loops"))
     context.mainLoop.spawn {
         do {
             let assembly = try await assemble(configuration, context)

@@ -2,6 +2,7 @@
 #include <stdint.h>
 #include <sys/socket.h>
 #include <sys/types.h>
+#include <time.h>
 
 /// The event loop that runs on this thread, or NULL.
 void *skerry_current_loop(void);
@@ -37,6 +38,22 @@ int skerry_accept(int listener);
 int skerry_open_directory(const char *path);
 void skerry_set_thread_name(const char *name);
 int skerry_cpu_count(void);
+
+/// A count that goes up at a constant rate, read without a system call or a fence: a few nanoseconds, half of what
+/// clock_gettime costs.
+static inline uint64_t skerry_ticks(void) {
+#if defined(__x86_64__)
+    return __builtin_ia32_rdtsc();
+#elif defined(__aarch64__)
+    uint64_t ticks;
+    __asm__ volatile("mrs %0, cntvct_el0" : "=r"(ticks));
+    return ticks;
+#else
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+#endif
+}
 
 /// One datagram of a batch: bytes and capacity are set before the batch is made, the rest by skerry_batch_receive.
 typedef struct skerry_datagram {
