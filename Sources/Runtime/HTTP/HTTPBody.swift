@@ -1,70 +1,27 @@
 import Base
-import HTTPCodec
-import Runtime
 
-/// The body of a message that comes in, read piece by piece: what is not read stays in the kernel, and so slows the
-/// sender down.
+/// The body of a message that comes in, read piece by piece: what is not read stays with the kernel or with the peer, and so
+/// slows the sender down.
 ///
-/// One task reads at a time, on the connection's loop.
+/// One task reads at a time, on the connection's loop. There are two kinds, `HTTP1Body` and `HTTP2Body`.
 ///
-/// `@unchecked Sendable`: all state is used on the stream's loop, which the stream's own entries check.
-package final class HTTPBody: @unchecked Sendable {
-    private enum State {
-        case counted(remaining: Int)
-        case chunked(ChunkedDecoder)
-        case untilClose
-        case ended
-        case failed(any Error)
-    }
-
+/// `@unchecked Sendable`: all state is used on the connection's loop, which the stream's own entries check.
+package class HTTPBody: @unchecked Sendable {
     /// The number of bytes that the head declared; nil when it is not known beforehand.
     package let length: Int?
 
-    private let stream: ByteStream
-    private let deadline: StreamDeadline
-    private let timeout: Duration
-    private let side: EdgeError.Side
-    private var state: State
-    /// Run once before the first byte is waited for.
-    var beforeFirstWait: (() async throws -> Void)?
-    /// Run once when the last byte has been taken.
-    var onEnd: (() -> Void)?
+    final let side: EdgeError.Side
 
-    init(
-        _ framing: HTTPBodyFraming, of stream: ByteStream, deadline: StreamDeadline, timeout: Duration,
-        side: EdgeError.Side
-    ) {
-        self.stream = stream
-        self.deadline = deadline
-        self.timeout = timeout
+    init(length: Int?, side: EdgeError.Side) {
+        self.length = length
         self.side = side
-        switch framing {
-        case .length(let count):
-            length = count
-            state = count == 0 ? .ended : .counted(remaining: count)
-        case .chunked:
-            length = nil
-            state = .chunked(ChunkedDecoder())
-        case .untilClose:
-            length = nil
-            state = .untilClose
-        }
     }
 
     /// Whether all of the body has been read.
-    package var hasEnded: Bool {
-        if case .ended = state { return true }
-        return false
-    }
+    package var hasEnded: Bool { ofEachKind() }
 
     /// Declared bytes that are not read yet; nil when their number is not known.
-    var remaining: Int? {
-        switch state {
-        case .counted(let remaining): remaining
-        case .ended: 0
-        default: nil
-        }
-    }
+    var remaining: Int? { ofEachKind() }
 
     /// The next bytes; nil at the end.
     ///
@@ -72,24 +29,15 @@ package final class HTTPBody: @unchecked Sendable {
     ///
     /// - Parameters:
     ///   - minimum: waits for so many, unless the body ends before.
-    ///   - maximum: returns no more of a body with a declared length; a chunked one may exceed it by what is buffered.
+    ///   - maximum: returns no more of a body with a declared length; one without may exceed it by what is buffered.
     /// - Throws: `EdgeError` `.closed` when the body was cut short, `.timeout` when it came too slowly; `HTTPParsingError`
     ///   for broken chunks.
-    package func read(atLeast minimum: Int = 1, upTo maximum: Int = 262_144) async throws -> [UInt8]? {
-        precondition(minimum >= 1 && minimum <= maximum)
-        switch state {
-        case .ended: return nil
-        case .failed(let error): throw error
-        case .counted(let remaining): return try await readCounted(remaining, minimum, maximum)
-        case .chunked(let decoder): return try await readChunked(decoder, minimum, maximum)
-        case .untilClose: return try await readUntilClose(minimum, maximum)
-        }
-    }
+    package func read(atLeast minimum: Int = 1, upTo maximum: Int = 262_144) async throws -> [UInt8]? { ofEachKind() }
 
     /// All of the body.
     ///
     /// - Throws: as `read`, and `EdgeError` `.tooLarge` when there is more than the limit.
-    package func collect(upTo limit: Int) async throws -> [UInt8] {
+    package final func collect(upTo limit: Int) async throws -> [UInt8] {
         let tooLarge = EdgeError(.tooLarge, "The body may have at most \(limit) bytes.", side: side)
         if let remaining, remaining > limit { throw tooLarge }
         var bytes: [UInt8] = []
@@ -103,7 +51,7 @@ package final class HTTPBody: @unchecked Sendable {
     /// Reads the rest and drops it, so that the next message can follow.
     ///
     /// - Returns: whether the end was reached within the bound.
-    func drain(upTo bound: Int) async -> Bool {
+    final func drain(upTo bound: Int) async -> Bool {
         if let remaining, remaining > bound { return false }
         var dropped = 0
         do {
@@ -115,107 +63,5 @@ package final class HTTPBody: @unchecked Sendable {
         return false
     }
 
-    private func readCounted(_ remaining: Int, _ minimum: Int, _ maximum: Int) async throws -> [UInt8]? {
-        let wanted = min(minimum, remaining)
-        if stream.inbound.count < wanted {
-            // Larger reads for larger bodies: fewer calls, and whole pieces for whoever asked for them.
-            stream.receiveBytes = min(max(wanted, 64 * 1024), 256 * 1024)
-            defer { stream.receiveBytes = 16 * 1024 }
-            try await wait(until: wanted)
-        }
-        let count = min(stream.inbound.count, remaining, maximum)
-        if count == 0 { throw failure() }
-        let bytes = stream.inbound.take(count)
-        if case .failed = state { return bytes }
-        if count == remaining { end() } else { state = .counted(remaining: remaining - count) }
-        return bytes
-    }
-
-    private func readChunked(
-        _ initial: consuming ChunkedDecoder, _ minimum: Int, _ maximum: Int
-    ) async throws -> [UInt8]? {
-        var decoder = initial
-        var output: [UInt8] = []
-        while true {
-            var offset = 0
-            var isAtEnd = false
-            do {
-                try stream.inbound.withBytes { bytes throws(HTTPParsingError) in
-                    steps: while output.count < maximum {
-                        switch try decoder.next(in: bytes, from: &offset) {
-                        case .data(let range): output.append(contentsOf: bytes[range])
-                        case .needsMore: break steps
-                        case .end:
-                            isAtEnd = true
-                            break steps
-                        }
-                    }
-                }
-            } catch {
-                state = .failed(error)
-                throw error
-            }
-            stream.inbound.consume(offset)
-            if isAtEnd {
-                end()
-                return output.isEmpty ? nil : output
-            }
-            state = .chunked(decoder)
-            if output.count >= minimum { return output }
-            try await wait(until: stream.inbound.count + 1)
-            if case .failed(let error) = state {
-                if output.isEmpty { throw error }
-                return output
-            }
-        }
-    }
-
-    private func readUntilClose(_ minimum: Int, _ maximum: Int) async throws -> [UInt8]? {
-        do {
-            try await arrival(of: minimum)
-        } catch let error as StreamError {
-            state = .failed(EdgeError(error, side: side, while: "reading a body"))
-        }
-        let count = min(stream.inbound.count, maximum)
-        if count > 0 { return stream.inbound.take(count) }
-        if case .failed(let error) = state { throw error }
-        end()
-        return nil
-    }
-
-    /// Waits until that much is buffered; when it can no longer come, the state becomes failed.
-    private func wait(until count: Int) async throws {
-        do {
-            if try await arrival(of: count) { return }
-            state = .failed(EdgeError(.closed, "the body was cut short", side: side, isRetryable: true))
-        } catch let error as StreamError {
-            state = .failed(EdgeError(error, side: side, while: "reading a body"))
-        }
-    }
-
-    /// - Returns: false at the end of the stream.
-    @discardableResult
-    private func arrival(of count: Int) async throws -> Bool {
-        if let prepare = beforeFirstWait {
-            beforeFirstWait = nil
-            try await prepare()
-        }
-        defer { deadline.lift() }
-        while stream.inbound.count < count {
-            deadline.set(timeout)
-            guard try await stream.receive() else { return false }
-        }
-        return true
-    }
-
-    private func failure() -> any Error {
-        if case .failed(let error) = state { return error }
-        return EdgeError(.closed, "the body was cut short", side: side, isRetryable: true)
-    }
-
-    private func end() {
-        state = .ended
-        onEnd?()
-        onEnd = nil
-    }
+    private func ofEachKind() -> Never { preconditionFailure("each kind of body has its own") }
 }

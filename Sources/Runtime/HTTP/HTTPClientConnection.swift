@@ -82,8 +82,8 @@ final class HTTPClientConnection: @unchecked Sendable {
     }
 
     /// A body of an answer that nothing follows.
-    func lastBody(_ answer: HTTPResponseHead) -> HTTPBody {
-        HTTPBody(
+    func lastBody(_ answer: HTTPResponseHead) -> HTTP1Body {
+        HTTP1Body(
             answer.body, of: stream, deadline: readDeadline, timeout: .milliseconds(configuration.bodyTimeoutMs),
             side: .upstream)
     }

@@ -1,27 +1,21 @@
 package import Base
 package import HTTPCodec
 package import Runtime
-import WebSocketCodec
 
 /// One request and its answer. Belongs to the task that its handler runs in, on the connection's loop.
 ///
+/// There are two kinds, `HTTP1Exchange` and `HTTP2Exchange`; what a handler sees of them is the same. The methods that send are
+/// theirs.
+///
 /// `@unchecked Sendable`: all state is used on `loop`'s thread, which the stream's entries check.
-package final class HTTPExchange: @unchecked Sendable {
+package class HTTPExchange: @unchecked Sendable {
     enum ResponseState: Equatable {
         case notBegun
-        /// The head has gone out, or waits in `heldHead`.
-        case streaming(ResponseFraming)
+        /// The head has gone out, or waits for the first piece of the body.
+        case streaming
         case ended
         /// The connection is no longer HTTP's.
         case upgraded
-    }
-
-    enum ResponseFraming: Equatable {
-        case counted(remaining: Int)
-        case chunked
-        case untilClose
-        /// HEAD, 204 and 304: what is written is dropped.
-        case none
     }
 
     package let request: HTTPRequest
@@ -33,38 +27,21 @@ package final class HTTPExchange: @unchecked Sendable {
     /// The URIs in the certificate that the client showed; empty without one.
     package let clientCertificateURIs: [String]
 
-    let connection: HTTPServerConnection
-    private let head: HTTPRequestHead
-    private var heldHead: [UInt8] = []
-    private(set) var state = ResponseState.notBegun
-    private(set) var status = 0
-    /// Whether the connection closes behind this exchange.
-    private(set) var closesConnection: Bool
-    private var awaitsContinue: Bool
-    private var sendsInTurn = 0
-    private(set) var webSocket: WebSocket?
+    var state = ResponseState.notBegun
+    /// Of the answer; 0 before it.
+    var status = 0
 
-    private var stream: ByteStream { connection.stream }
-
-    init(_ head: HTTPRequestHead, on connection: HTTPServerConnection) {
-        self.head = head
-        self.connection = connection
-        request = head.request
-        let stream = connection.stream
+    init(_ request: HTTPRequest, body: HTTPBody, on stream: ByteStream) {
+        self.request = request
+        self.body = body
         remoteAddress = stream.remoteAddress
         loop = stream.loop
         isSecure = stream.tls != nil
         clientCertificateURIs = stream.tls?.certificateURIs ?? []
-        closesConnection = !head.keepsAlive
-        awaitsContinue = head.expectsContinue
-        body = HTTPBody(
-            head.body, of: stream, deadline: connection.readDeadline,
-            timeout: .milliseconds(connection.configuration.bodyTimeoutMs), side: .peer)
-        if awaitsContinue { body.beforeFirstWait = { [weak self] in try await self?.sendContinue() } }
     }
 
     /// Whether any of an answer has been given, so that another is not possible any more.
-    package var hasBegunResponse: Bool { state != .notBegun }
+    package final var hasBegunResponse: Bool { state != .notBegun }
 
     // MARK: Answers
 
@@ -72,27 +49,11 @@ package final class HTTPExchange: @unchecked Sendable {
     ///
     /// - Precondition: no answer has begun.
     /// - Throws: `EdgeError` when the connection is lost.
-    package func respond(_ response: HTTPResponse, body bytes: [UInt8] = []) async throws {
-        precondition(state == .notBegun, "an exchange has one answer")
-        var response = response
-        if !Self.hasNoBody(response.status), !response.fields.contains("Content-Length") {
-            response.fields.append(name: "Content-Length", value: "\(bytes.count)")
-        }
-        var output = begin(response)
-        state = .ended
-        if request.method == "HEAD" || Self.hasNoBody(response.status) || bytes.isEmpty {
-            try await transmit(output)
-        } else if bytes.count <= 16 * 1024 {
-            output += bytes
-            try await transmit(output)
-        } else {
-            try await transmit(output, bytes)
-        }
-    }
+    package func respond(_ response: HTTPResponse, body bytes: [UInt8] = []) async throws { ofEachKind() }
 
-    /// Answers with problem details, or, when an answer has begun already, breaks the connection off so that the client
-    /// cannot take what it got for the whole.
-    package func fail(_ problem: ProblemDetails) async throws {
+    /// Answers with problem details, or, when an answer has begun already, breaks it off so that the client cannot take what
+    /// it got for the whole.
+    package final func fail(_ problem: ProblemDetails) async throws {
         guard state == .notBegun else {
             if state != .ended { abandon() }
             return
@@ -101,104 +62,38 @@ package final class HTTPExchange: @unchecked Sendable {
         try await respond(response, body: bytes)
     }
 
-    /// Begins an answer whose body follows in pieces: as long as `Content-Length` says, or else chunked. Without
+    /// Begins an answer whose body follows in pieces: as long as `Content-Length` says, or else of any length. Without
     /// `Content-Length` the head goes out at once, otherwise together with the first piece.
     ///
     /// - Precondition: no answer has begun.
-    package func start(_ response: HTTPResponse) async throws {
-        precondition(state == .notBegun, "an exchange has one answer")
-        var response = response
-        let framing: ResponseFraming
-        if Self.hasNoBody(response.status) {
-            framing = .none
-        } else if let length = response.fields["Content-Length"].flatMap({ Int($0) }) {
-            framing = request.method == "HEAD" ? .none : .counted(remaining: length)
-        } else if head.isHTTP10 {
-            framing = request.method == "HEAD" ? .none : .untilClose
-            closesConnection = true
-        } else {
-            response.fields.append(name: "Transfer-Encoding", value: "chunked")
-            framing = request.method == "HEAD" ? .none : .chunked
-        }
-        heldHead = begin(response)
-        state = .streaming(framing)
-        switch framing {
-        case .chunked, .untilClose: try await flushHead()
-        case .counted, .none: break
-        }
-    }
+    package func start(_ response: HTTPResponse) async throws { ofEachKind() }
 
-    /// Sends a piece of the body; returns when the kernel has taken it.
+    /// Sends a piece of the body; returns when the connection has taken it.
     ///
     /// - Precondition: `start` came before, and no more is written than `Content-Length` said.
-    package func write(_ bytes: [UInt8]) async throws {
-        guard case .streaming(let framing) = state else { preconditionFailure("start comes before write") }
-        if bytes.isEmpty { return }
-        switch framing {
-        case .none: return
-        case .untilClose: try await transmit(bytes)
-        case .counted(let remaining):
-            take(bytes.count, of: remaining)
-            try await transmitWithHead(bytes)
-        case .chunked:
-            var chunk: [UInt8] = []
-            chunk.reserveCapacity(bytes.count + 20)
-            HTTPSerializer.appendChunkHead(count: bytes.count, to: &chunk)
-            chunk += bytes
-            chunk += HTTPSerializer.chunkEnd
-            try await transmit(chunk)
-        }
-    }
+    package func write(_ bytes: [UInt8]) async throws { ofEachKind() }
 
-    /// Sends a part of a file as a piece of a body with `Content-Length`; by sendfile on a plain connection.
+    /// Sends a part of a file as a piece of a body with `Content-Length`; by sendfile on a plain connection of HTTP/1.
     ///
     /// - Precondition: as for `write`; the answer has a `Content-Length`.
-    package func writeFile(_ file: Int32, offset: Int64, count: Int) async throws {
-        guard case .streaming(let framing) = state else { preconditionFailure("start comes before writeFile") }
-        switch framing {
-        case .none: return
-        case .chunked, .untilClose: preconditionFailure("files go into answers with Content-Length")
-        case .counted(let remaining): take(count, of: remaining)
-        }
-        try await flushHead()
-        var sent = 0
-        while sent < count {
-            let piece = min(count - sent, Self.maxPieceBytes)
-            try await guarded { try await stream.sendFile(file, offset: offset + Int64(sent), count: piece) }
-            sent += piece
-        }
-    }
+    package func writeFile(_ file: Int32, offset: Int64, count: Int) async throws { ofEachKind() }
 
-    /// Ends a streamed answer. One that stays behind its `Content-Length` breaks the connection off.
-    package func end() async throws {
-        guard case .streaming(let framing) = state else { preconditionFailure("start comes before end") }
-        try await flushHead()
-        switch framing {
-        case .chunked: try await transmit(HTTPSerializer.lastChunk)
-        case .counted(let remaining) where remaining > 0: return abandon()
-        case .counted, .untilClose, .none: break
-        }
-        state = .ended
-    }
+    /// Ends a streamed answer. One that stays behind its `Content-Length` is broken off.
+    package func end() async throws { ofEachKind() }
 
     /// Sends an interim answer (103, 104), before the answer itself. A client of HTTP/1.0 gets none.
-    package func sendInterim(_ response: HTTPResponse) async throws {
-        precondition(state == .notBegun && response.isInformational)
-        guard !head.isHTTP10 else { return }
-        var output: [UInt8] = []
-        HTTPSerializer.append(response, to: &output)
-        try await transmit(output)
-    }
+    package func sendInterim(_ response: HTTPResponse) async throws { ofEachKind() }
+
+    /// The client must see that the answer is not whole.
+    func abandon() { ofEachKind() }
 
     // MARK: WebSocket
 
     /// Whether the client asks for a WebSocket.
-    package var isWebSocketRequest: Bool {
-        request.fields.list("Upgrade", contains: "websocket") && request.fields.list("Connection", contains: "upgrade")
-    }
+    package var isWebSocketRequest: Bool { false }
 
     /// The subprotocols that the client offers, in its order of preference.
-    package var offeredSubprotocols: [String] { request.fields.listMembers(of: "Sec-WebSocket-Protocol") }
+    package final var offeredSubprotocols: [String] { request.fields.listMembers(of: "Sec-WebSocket-Protocol") }
 
     /// Answers with 101 and makes the connection a WebSocket (RFC 6455 section 4.2). The handler goes on with it and closes
     /// it before it returns, or it is closed then.
@@ -209,141 +104,12 @@ package final class HTTPExchange: @unchecked Sendable {
     /// - Throws: `ProblemDetails` to answer with when the request is no proper handshake.
     package func upgradeToWebSocket(
         subprotocol: String?, maxMessageBytes: Int, fields: HTTPFields = [:]
-    ) async throws -> WebSocket {
-        precondition(state == .notBegun, "an exchange has one answer")
-        precondition(subprotocol.map(offeredSubprotocols.contains) ?? true, "the client has not offered it")
-        guard request.method == "GET", isWebSocketRequest, !head.isHTTP10 else {
-            throw ProblemDetails(
-                status: 426, detail: "This is a WebSocket endpoint: open it with a WebSocket handshake.",
-                fields: ["Upgrade": "websocket", "Connection": "Upgrade"])
-        }
-        guard request.fields["Sec-WebSocket-Version"] == WebSocketHandshake.version else {
-            throw ProblemDetails(
-                status: 426, detail: "Version 13 of the WebSocket protocol is required.",
-                fields: [
-                    "Sec-WebSocket-Version": WebSocketHandshake.version, "Upgrade": "websocket",
-                    "Connection": "Upgrade",
-                ])
-        }
-        guard let key = request.fields["Sec-WebSocket-Key"], WebSocketHandshake.isKey(key), body.hasEnded else {
-            throw ProblemDetails(
-                status: 400, detail: "The handshake needs a Sec-WebSocket-Key of 16 bytes in base64 and has no body.")
-        }
-        var response = HTTPResponse(status: 101, fields: fields)
-        response.fields.append(name: "Upgrade", value: "websocket")
-        response.fields.append(name: "Connection", value: "Upgrade")
-        response.fields.append(name: "Sec-WebSocket-Accept", value: WebSocketHandshake.accept(for: key))
-        if let subprotocol { response.fields.append(name: "Sec-WebSocket-Protocol", value: subprotocol) }
-        var output: [UInt8] = []
-        HTTPSerializer.append(response, to: &output)
-        status = 101
-        state = .upgraded
-        closesConnection = true
-        try await transmit(output)
-        let webSocket = WebSocket(
-            over: stream, role: .server, subprotocol: subprotocol, maxMessageBytes: maxMessageBytes,
-            configuration: connection.configuration.webSocket)
-        self.webSocket = webSocket
-        return webSocket
-    }
+    ) async throws -> WebSocket { ofEachKind() }
 
-    // MARK: Sending
+    // MARK: For both kinds
 
-    /// 256 KiB pass within one send timeout.
-    private static let maxPieceBytes = 256 * 1024
+    /// Answers that never have a body (RFC 9110 section 6.4.1).
+    static func hasNoBody(_ status: Int) -> Bool { status == 204 || status == 304 || status < 200 }
 
-    private static func hasNoBody(_ status: Int) -> Bool { status == 204 || status == 304 || status < 200 }
-
-    private func take(_ count: Int, of remaining: Int) {
-        precondition(count <= remaining, "the body is longer than its Content-Length")
-        state = .streaming(.counted(remaining: remaining - count))
-    }
-
-    /// Writes the head, with what the connection has to say.
-    private func begin(_ response: HTTPResponse) -> [UInt8] {
-        var response = response
-        status = response.status
-        // A body that the client still holds back, or that is too long to be read for nothing, is better cut off.
-        if awaitsContinue && !body.hasEnded { closesConnection = true }
-        if let remaining = body.remaining,
-            remaining - stream.inbound.count > connection.configuration.maxDrainedBodyBytes
-        {
-            closesConnection = true
-        }
-        if connection.server.isDraining { closesConnection = true }
-        if closesConnection {
-            response.fields.append(name: "Connection", value: "close")
-        } else if head.isHTTP10 {
-            response.fields.append(name: "Connection", value: "keep-alive")
-        }
-        if !response.fields.contains("Date") {
-            response.fields.append(name: "Date", value: connection.server.date())
-        }
-        var output: [UInt8] = []
-        output.reserveCapacity(512)
-        HTTPSerializer.append(response, to: &output)
-        return output
-    }
-
-    private func sendContinue() async throws {
-        guard awaitsContinue, state == .notBegun else { return }
-        awaitsContinue = false
-        try await transmit(Array("HTTP/1.1 100 Continue\r\n\r\n".utf8))
-    }
-
-    private func flushHead() async throws {
-        if heldHead.isEmpty { return }
-        let output = heldHead
-        heldHead = []
-        try await transmit(output)
-    }
-
-    private func transmitWithHead(_ bytes: [UInt8]) async throws {
-        if heldHead.isEmpty { return try await transmit(bytes) }
-        let output = heldHead
-        heldHead = []
-        try await transmit(output, bytes)
-    }
-
-    private func transmit(_ first: [UInt8], _ second: [UInt8]) async throws {
-        guard second.count <= Self.maxPieceBytes else {
-            try await transmit(first)
-            return try await transmit(second)
-        }
-        try await guarded { try await stream.send(pieces: [first, second]) }
-    }
-
-    private func transmit(_ bytes: [UInt8]) async throws {
-        if bytes.count <= Self.maxPieceBytes { return try await guarded { try await stream.send(bytes) } }
-        var offset = 0
-        while offset < bytes.count {
-            let piece = Array(bytes[offset..<min(offset + Self.maxPieceBytes, bytes.count)])
-            try await guarded { try await stream.send(piece) }
-            offset += piece.count
-        }
-    }
-
-    private func guarded(_ send: () async throws -> Void) async throws {
-        connection.sendDeadline.set(.milliseconds(connection.configuration.sendTimeoutMs))
-        defer { connection.sendDeadline.lift() }
-        do {
-            try await send()
-            sendsInTurn += 1
-            if sendsInTurn >= 16 {
-                // A fast reader must not keep the loop from its other connections.
-                sendsInTurn = 0
-                await Task.yield()
-            }
-        } catch let error as StreamError {
-            closesConnection = true
-            throw EdgeError(error, side: .peer, while: "answering")
-        }
-    }
-
-    /// The client must see that the answer is not whole.
-    private func abandon() {
-        closesConnection = true
-        state = .ended
-        stream.close()
-    }
+    private func ofEachKind() -> Never { preconditionFailure("each kind of exchange has its own") }
 }

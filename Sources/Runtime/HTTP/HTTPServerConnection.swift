@@ -26,7 +26,7 @@ final class HTTPServerConnection: @unchecked Sendable {
     func run() async {
         do {
             while let head = try await nextHead() {
-                let exchange = HTTPExchange(head, on: self)
+                let exchange = HTTP1Exchange(head, on: self)
                 await server.answer(exchange)
                 guard await prepareForNext(exchange) else { break }
             }
@@ -72,7 +72,7 @@ final class HTTPServerConnection: @unchecked Sendable {
     }
 
     /// - Returns: whether another request can follow.
-    private func prepareForNext(_ exchange: HTTPExchange) async -> Bool {
+    private func prepareForNext(_ exchange: HTTP1Exchange) async -> Bool {
         if let webSocket = exchange.webSocket {
             await webSocket.close(code: 1000, reason: "")
             return false
