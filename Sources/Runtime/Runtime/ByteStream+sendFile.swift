@@ -2,7 +2,11 @@ import CShims
 import Glibc
 
 extension ByteStream {
-    /// Sends a part of a file, by sendfile on a plain connection.
+    /// Of one sendfile: more than the kernel takes at once, so that it is never waited for without need.
+    private static let fileBytes = 2 << 20
+
+    /// Sends a part of a file, by sendfile on a plain connection. What the page cache does not have is read in by another thread
+    /// first, so that the loop does not wait for a disk.
     ///
     /// - Throws: `StreamError.failed` also when the file ends before `count` bytes.
     public func sendFile(_ file: Int32, offset: Int64, count: Int) async throws(StreamError) {
@@ -16,7 +20,12 @@ extension ByteStream {
                 offset += Int64(sent)
                 left -= sent
             } else {
-                let sent = skerry_sendfile(descriptor, file, offset, min(left, 1 << 20))
+                let piece = min(left, Self.fileBytes)
+                if !FileReads.isResident(file, offset: offset, count: piece) {
+                    try await load(file, offset: offset, count: piece)
+                    try throwIfUnsendable()
+                }
+                let sent = skerry_sendfile(descriptor, file, offset, piece)
                 if sent > 0 {
                     offset += Int64(sent)
                     left -= sent
@@ -28,6 +37,17 @@ extension ByteStream {
                     try await waitUntilWritable("sendfile")
                 }
             }
+        }
+    }
+
+    /// Waits until the page cache has the range, or what the file has of it.
+    private func load(_ file: Int32, offset: Int64, count: Int) async throws(StreamError) {
+        do {
+            try await loop.fileReads.load(file, offset: offset, count: count)
+        } catch let error as SystemError {
+            throw .failed(error)
+        } catch {
+            throw .failed(SystemError("pread", EAGAIN))
         }
     }
 }

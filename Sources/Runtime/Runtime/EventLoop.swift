@@ -79,12 +79,15 @@ public final class EventLoop: TaskExecutor, @unchecked Sendable {
     public let serialExecutor = SerialLoopExecutor()
     private var cachedNow: MonotonicInstant
     var spareDatagramArena: DatagramArena?
+    /// Of the loop's group.
+    let fileReads: FileReads
 
     /// What the loop has done so far.
     public let counters = LoopCounters()
 
-    init(index: Int, name: String) throws(SystemError) {
+    init(index: Int, name: String, fileReads: FileReads) throws(SystemError) {
         self.index = index
+        self.fileReads = fileReads
         self.name = name
         epoll = skerry_epoll_create()
         guard epoll >= 0 else { throw SystemError("epoll_create1") }

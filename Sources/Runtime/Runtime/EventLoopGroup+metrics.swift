@@ -1,8 +1,11 @@
 public import Base
 
 extension EventLoopGroup {
-    /// Lists what the loops count, one series per loop.
+    /// Lists what the loops count, one series per loop, and the files that they had to wait for.
     public func register(in metrics: MetricsRegistry) {
+        metrics.computedCounter(
+            "skerry_file_loads_total", "Parts of files that the page cache did not have and a thread read in", labels: [:]
+        ) { [fileReads] in fileReads.loads.value }
         for loop in loops {
             let index = "\(loop.index)"
             func counter(_ name: String, _ help: String, _ value: @escaping @Sendable () -> UInt64) {

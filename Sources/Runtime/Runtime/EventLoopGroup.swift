@@ -5,6 +5,8 @@ import Synchronization
 /// The loops of a process.
 public final class EventLoopGroup: Sendable {
     public let loops: [EventLoop]
+    /// Reads files that the page cache does not have, for all of the loops.
+    public let fileReads = FileReads()
     private let turn = Atomic<Int>(0)
     private let watchdog = Mutex<LoopWatchdog?>(nil)
 
@@ -12,7 +14,9 @@ public final class EventLoopGroup: Sendable {
     public init(count: Int, name: String = "loop") throws(SystemError) {
         precondition(count > 0)
         var created: [EventLoop] = []
-        for index in 0..<count { created.append(try EventLoop(index: index, name: "\(name)-\(index)")) }
+        for index in 0..<count {
+            created.append(try EventLoop(index: index, name: "\(name)-\(index)", fileReads: fileReads))
+        }
         loops = created
         for loop in loops { loop.start() }
     }
@@ -40,6 +44,7 @@ public final class EventLoopGroup: Sendable {
             watchdog?.stop()
             watchdog = nil
         }
+        fileReads.shutdown()
         for loop in loops { loop.stop() }
     }
 }

@@ -12,6 +12,7 @@
 #include <sys/sendfile.h>
 #include <sys/signalfd.h>
 #include <sys/syscall.h>
+#include <sys/uio.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -53,6 +54,27 @@ ssize_t skerry_sendfile(int socket, int file, int64_t offset, size_t count) {
     off_t at = offset;
     ssize_t sent = sendfile(socket, file, &at, count);
     return sent < 0 ? -errno : sent;
+}
+
+ssize_t skerry_read_resident(int file, void *bytes, size_t count, int64_t offset) {
+    struct iovec vector = {.iov_base = bytes, .iov_len = count};
+    ssize_t done = preadv2(file, &vector, 1, offset, RWF_NOWAIT);
+    return done < 0 ? -errno : done;
+}
+
+int skerry_is_resident(int file, int64_t offset, size_t count) {
+    // The kernel's struct cachestat_range and struct cachestat, which the C library's headers do not have yet.
+    struct {
+        uint64_t offset, count;
+    } range = {(uint64_t)offset, count};
+    struct {
+        uint64_t cached, dirty, writeback, evicted, recently_evicted;
+    } state;
+    const long cachestat = 451;
+    if (syscall(cachestat, file, &range, &state, 0) < 0) return -errno;
+    uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE);
+    uint64_t wanted = ((uint64_t)offset + count + page - 1) / page - (uint64_t)offset / page;
+    return state.cached >= wanted;
 }
 
 static void termination_signals(sigset_t *set) {

@@ -29,6 +29,10 @@ int skerry_epoll_wait(int epoll, skerry_event *events, int capacity, int64_t tim
 
 int skerry_eventfd(void);
 ssize_t skerry_sendfile(int socket, int file, int64_t offset, size_t count);
+/// pread of what the page cache has (RWF_NOWAIT). -EAGAIN when the disk would be waited for, -EOPNOTSUPP where nobody can tell.
+ssize_t skerry_read_resident(int file, void *bytes, size_t count, int64_t offset);
+/// Whether the page cache has all of the range: 1 or 0, or -errno (-ENOSYS before Linux 6.5).
+int skerry_is_resident(int file, int64_t offset, size_t count);
 /// A descriptor that reads SIGTERM and SIGINT; blocks them for the calling thread and those that it starts.
 int skerry_block_signals(void);
 int skerry_signalfd(void);
