@@ -56,8 +56,7 @@ final class HTTP1Body: HTTPBody, @unchecked Sendable {
         }
     }
 
-    override func read(atLeast minimum: Int = 1, upTo maximum: Int = 262_144) async throws -> [UInt8]? {
-        precondition(minimum >= 1 && minimum <= maximum)
+    override func next(_ minimum: Int, _ maximum: Int) async throws -> [UInt8]? {
         switch state {
         case .ended: return nil
         case .failed(let error): throw error

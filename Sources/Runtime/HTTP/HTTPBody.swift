@@ -32,7 +32,14 @@ package class HTTPBody: @unchecked Sendable {
     ///   - maximum: returns no more of a body with a declared length; one without may exceed it by what is buffered.
     /// - Throws: `EdgeError` `.closed` when the body was cut short, `.timeout` when it came too slowly; `HTTPParsingError`
     ///   for broken chunks.
-    package func read(atLeast minimum: Int = 1, upTo maximum: Int = 262_144) async throws -> [UInt8]? { ofEachKind() }
+    package final func read(atLeast minimum: Int = 1, upTo maximum: Int = 262_144) async throws -> [UInt8]? {
+        precondition(minimum >= 1 && minimum <= maximum)
+        return try await next(minimum, maximum)
+    }
+
+    /// What `read` returns. Not called from a closure: Swift 6.3 forgets the task's executor when a closure does nothing but
+    /// call an asynchronous method that is overridden.
+    func next(_ minimum: Int, _ maximum: Int) async throws -> [UInt8]? { ofEachKind() }
 
     /// All of the body.
     ///
