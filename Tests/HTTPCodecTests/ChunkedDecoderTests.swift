@@ -8,11 +8,12 @@ import Testing
         var hasEnded = false
         var error: HTTPParsingError?
         var rest: [UInt8] = []
+        var trailers = HTTPFields()
     }
 
-    private func decode(_ text: String) -> Outcome {
+    private func decode(_ text: String, limits: HTTPChunkLimits = HTTPChunkLimits()) -> Outcome {
         let all = arrivals(of: Array(text.utf8)).map { pieces in
-            var decoder = ChunkedDecoder()
+            var decoder = ChunkedDecoder(limits: limits)
             var outcome = Outcome()
             for piece in pieces {
                 if outcome.hasEnded { outcome.rest += piece }
@@ -26,6 +27,7 @@ import Testing
                             case .needsMore: return
                             case .end:
                                 outcome.hasEnded = true
+                                outcome.trailers = decoder.trailers
                                 outcome.rest += bytes[offset...]
                                 return
                             }
@@ -42,10 +44,30 @@ import Testing
     }
 
     @Test func chunksBecomeTheBody() {
-        let outcome = decode("5\r\nhello\r\n1;name=\"v\"\r\n \r\n00A\r\nworld12345\r\n0;x\r\nTrailer: yes\r\n\r\nGET /")
+        let outcome = decode("5\r\nhello\r\n1;name=\"v\"\r\n \r\n00A\r\nworld12345\r\n0;x\r\nX: yes\r\n\r\nGET /")
         #expect(outcome.body == Array("hello world12345".utf8))
         #expect(outcome.hasEnded)
         #expect(outcome.rest == Array("GET /".utf8))
+    }
+
+    @Test func trailersAreKept() {
+        let outcome = decode("1\r\nx\r\n0\r\nX-Checksum: a\r\nY:  b \r\nx-checksum: c\r\n\r\n")
+        #expect(outcome.trailers == ["X-Checksum": "a", "Y": "b", "x-checksum": "c"])
+        #expect(decode("0\r\n\r\n").trailers.isEmpty)
+    }
+
+    @Test func trailersAreBounded() {
+        let limits = HTTPChunkLimits(maxTrailerBytes: 20, maxTrailerFields: 2)
+        #expect(decode("0\r\nA: b\r\nC: d\r\n\r\n", limits: limits).trailers.count == 2)
+        #expect(decode("0\r\nA: b\r\nC: d\r\nE: f\r\n\r\n", limits: limits).error == .trailersTooLarge)
+        #expect(decode("0\r\nA: 0123456789abcdefgh\r\n\r\n", limits: limits).error == .trailersTooLarge)
+    }
+
+    @Test(arguments: [
+        "Content-Length", "transfer-encoding", "HOST", "Connection", "Authorization", "Cookie", "Trailer",
+    ])
+    func trailersThatComeTooLateAreRefused(_ name: String) {
+        #expect(decode("0\r\nX: y\r\n\(name): 1\r\n\r\n").error == .forbiddenTrailer)
     }
 
     @Test func aBodyCutShortHasNotEnded() {
@@ -64,6 +86,8 @@ import Testing
         ("5\r\nhello\rX", .malformedChunk),
         ("5;a\nb\r\nhello\r\n", .malformedChunk),
         ("ffffffffffffffffff\r\n", .malformedChunk),
+        ("10000000000000005\r\nhello\r\n", .malformedChunk),
+        (String(repeating: "0", count: 100) + "5\r\nhello\r\n", .malformedChunk),
         ("0\r\nno colon\r\n\r\n", .malformedField),
         ("0\r\nX: y\nZ: a\r\n\r\n", .bareLineBreak),
         ("0\r\n folded\r\n\r\n", .obsoleteFolding),

@@ -112,6 +112,14 @@ func parseRequests(_ bytes: [UInt8], limits: HTTPHeadLimits = HTTPHeadLimits()) 
         ("GET / HTTP/1.1\r\nHost: a/b\r\n\r\n", .invalidHost),
         ("GET / HTTP/1.1\r\nHost: u@a\r\n\r\n", .invalidHost),
         ("GET / HTTP/1.1\r\nHost: a, b\r\n\r\n", .invalidHost),
+        ("GET / HTTP/1.1\r\nHost:\r\n\r\n", .invalidHost),
+        ("GET / HTTP/1.1\r\nHost: :80\r\n\r\n", .invalidHost),
+        ("GET / HTTP/1.1\r\nHost: a:8x\r\n\r\n", .invalidHost),
+        ("GET / HTTP/1.1\r\nHost: a:65536\r\n\r\n", .invalidHost),
+        ("GET / HTTP/1.1\r\nHost: a:80:80\r\n\r\n", .invalidHost),
+        ("GET / HTTP/1.1\r\nHost: [::1\r\n\r\n", .invalidHost),
+        ("GET / HTTP/1.1\r\nHost: [::1]x\r\n\r\n", .invalidHost),
+        ("GET / HTTP/1.1\r\nHost: [x]\r\n\r\n", .invalidHost),
         ("GET http://u:p@a/ HTTP/1.1\r\nHost: a\r\n\r\n", .malformedTarget),
         ("GET a HTTP/1.1\r\nHost: a\r\n\r\n", .malformedTarget),
         ("GET * HTTP/1.1\r\nHost: a\r\n\r\n", .malformedTarget),
@@ -156,6 +164,23 @@ func parseRequests(_ bytes: [UInt8], limits: HTTPHeadLimits = HTTPHeadLimits()) 
     @Test(arguments: hostile)
     func whatCouldBeReadInTwoWaysIsRefused(_ text: String, _ error: HTTPParsingError) {
         for outcome in parseRequests(text) { #expect(outcome == [.failure(error)]) }
+    }
+
+    @Test(arguments: ["a", "a.example:8480", "a:", "127.0.0.1:1", "[::1]", "[::ffff:1.2.3.4]:65535", "a%20b", "x_y~z"])
+    func hostsAreNamesOrAddresses(_ host: String) throws {
+        #expect(try onlyHead("GET / HTTP/1.1\r\nHost: \(host)\r\n\r\n").request.fields["Host"] == host)
+    }
+
+    @Test func theTargetIsBounded() {
+        let limits = HTTPHeadLimits(maxTargetBytes: 100)
+        for (length, error) in [(100, nil), (101, HTTPParsingError.startLineTooLong)] {
+            let target = "/" + String(repeating: "a", count: length - 1)
+            for outcome in parseRequests("GET \(target) HTTP/1.1\r\nHost: a\r\n\r\n", limits: limits) {
+                #expect(outcome.count == 1)
+                if let error { #expect(outcome == [.failure(error)]) }
+                if error == nil, case .failure(let error) = outcome.first { Issue.record(error) }
+            }
+        }
     }
 
     @Test func theHeadIsBounded() {

@@ -1,5 +1,20 @@
-/// Takes the chunked transfer coding apart (RFC 9112 section 7.1). Extensions are skipped and trailers dropped, both
-/// within bounds; their syntax is checked all the same.
+/// How much a chunked body may carry beside its data.
+public struct HTTPChunkLimits: Equatable, Sendable {
+    /// All extensions of one body together; nobody sends any, and an endless row of them is an attack.
+    public var maxExtensionBytes: Int
+    /// All trailer lines together, without their line breaks.
+    public var maxTrailerBytes: Int
+    public var maxTrailerFields: Int
+
+    public init(maxExtensionBytes: Int = 4096, maxTrailerBytes: Int = 8192, maxTrailerFields: Int = 32) {
+        self.maxExtensionBytes = maxExtensionBytes
+        self.maxTrailerBytes = maxTrailerBytes
+        self.maxTrailerFields = maxTrailerFields
+    }
+}
+
+/// Takes the chunked transfer coding apart (RFC 9112 section 7.1). Extensions are checked and skipped, trailers kept, both
+/// within bounds.
 public struct ChunkedDecoder {
     public enum Step: Equatable, Sendable {
         /// Bytes of the body, as a range of what was shown.
@@ -22,17 +37,23 @@ public struct ChunkedDecoder {
         case ended
     }
 
-    /// All extensions of one body together; nobody sends any, and an endless row of them is an attack.
-    private static let maxExtensionBytes = 4096
-    private static let maxTrailerBytes = 8192
+    /// 15 digits: no size overflows, and zeros in front do not go on for ever.
+    private static let maxSizeDigits = 15
 
+    /// The fields behind the last chunk; whole at `end`.
+    public private(set) var trailers = HTTPFields()
+
+    private let limits: HTTPChunkLimits
     private var state = State.sizeFirst
     private var remaining = 0
+    private var sizeDigits = 0
     private var extensionBytes = 0
     private var trailerBytes = 0
     private var trailer: [UInt8] = []
 
-    public init() {}
+    public init(limits: HTTPChunkLimits = HTTPChunkLimits()) {
+        self.limits = limits
+    }
 
     /// Goes on at `offset` and moves it behind what it has dealt with. Call it until it says `end` or `needsMore`, then
     /// drop the bytes before `offset` and show what follows, from its beginning.
@@ -60,10 +81,12 @@ public struct ChunkedDecoder {
         case .sizeFirst:
             guard let digit = hexadecimalValue(byte) else { throw .malformedChunk }
             remaining = Int(digit)
+            sizeDigits = 1
             state = .size
         case .size:
             if let digit = hexadecimalValue(byte) {
-                guard remaining < 1 << 56 else { throw .malformedChunk }
+                sizeDigits += 1
+                guard sizeDigits <= Self.maxSizeDigits else { throw .malformedChunk }
                 remaining = remaining << 4 | Int(digit)
             } else if byte == UInt8(ascii: ";") {
                 state = .extensions
@@ -77,7 +100,7 @@ public struct ChunkedDecoder {
                 state = .sizeLineFeed
             } else {
                 extensionBytes += 1
-                guard isFieldValueCharacter(byte), extensionBytes <= Self.maxExtensionBytes else {
+                guard isFieldValueCharacter(byte), extensionBytes <= limits.maxExtensionBytes else {
                     throw .malformedChunk
                 }
             }
@@ -96,7 +119,7 @@ public struct ChunkedDecoder {
             } else {
                 trailerBytes += 1
                 guard byte != UInt8(ascii: "\n") else { throw .bareLineBreak }
-                guard trailerBytes <= Self.maxTrailerBytes else { throw .trailersTooLarge }
+                guard trailerBytes <= limits.maxTrailerBytes else { throw .trailersTooLarge }
                 trailer.append(byte)
             }
         case .trailerLineFeed:
@@ -104,7 +127,7 @@ public struct ChunkedDecoder {
             if trailer.isEmpty {
                 state = .ended
             } else {
-                try checkTrailer()
+                try keepTrailer()
                 trailer.removeAll(keepingCapacity: true)
                 state = .trailerLine
             }
@@ -113,10 +136,26 @@ public struct ChunkedDecoder {
         }
     }
 
-    private func checkTrailer() throws(HTTPParsingError) {
-        let result = trailer.withUnsafeBytes { line in
+    private mutating func keepTrailer() throws(HTTPParsingError) {
+        guard trailers.count < limits.maxTrailerFields else { throw .trailersTooLarge }
+        let (name, value) = try trailer.withUnsafeBytes { line in
             Result { () throws(HTTPParsingError) in try parseFieldLine(line) }
-        }
-        _ = try result.get()
+        }.get()
+        guard !isForbiddenInTrailers(name) else { throw .forbiddenTrailer }
+        trailers.append(name: name, value: value)
     }
 }
+
+/// Fields that frame, route, authenticate or describe a message are too late behind its body, and whoever merged them
+/// into the head would take them for more than they are (RFC 9110 section 6.5.1).
+private func isForbiddenInTrailers(_ name: String) -> Bool {
+    forbiddenInTrailers.contains { equalsIgnoringCase($0, name) }
+}
+
+private let forbiddenInTrailers = [
+    "Transfer-Encoding", "Content-Length", "Host", "Connection", "Keep-Alive", "Proxy-Connection", "Upgrade", "TE",
+    "Trailer", "Expect", "Max-Forwards", "Range", "Authorization", "Proxy-Authorization", "Proxy-Authenticate",
+    "WWW-Authenticate", "Cookie", "Set-Cookie", "Content-Encoding", "Content-Type", "Content-Range", "Cache-Control",
+    "Age", "Date", "Expires", "Location", "Retry-After", "Vary", "If-Match", "If-None-Match", "If-Modified-Since",
+    "If-Unmodified-Since", "If-Range",
+]

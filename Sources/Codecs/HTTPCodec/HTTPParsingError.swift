@@ -23,6 +23,8 @@ public enum HTTPParsingError: Error, Equatable, Sendable {
     case headTooLarge
     case tooManyFields
     case trailersTooLarge
+    /// A trailer that frames, routes or authenticates the message that it ends.
+    case forbiddenTrailer
 
     /// The status code to answer a request with.
     public var status: Int {

@@ -14,10 +14,12 @@ public struct HTTPRequestHead: Equatable, Sendable {
 ///
 /// One parser serves one head. Bytes stay with the caller, who shows all of them from the head's first on at each call.
 public struct HTTPRequestParser {
+    private let maxTargetBytes: Int
     private var scanner: HeadScanner
     private var skipsEmptyLine = false
 
     public init(limits: HTTPHeadLimits = HTTPHeadLimits()) {
+        maxTargetBytes = limits.maxTargetBytes
         scanner = HeadScanner(limits: limits)
     }
 
@@ -38,11 +40,11 @@ public struct HTTPRequestParser {
         let skipped = skipsEmptyLine ? 2 : 0
         let rest = UnsafeRawBufferPointer(rebasing: bytes[skipped...])
         guard let count = try scanner.scan(rest) else { return nil }
-        let head = try Self.parseHead(UnsafeRawBufferPointer(rebasing: rest[..<count]))
+        let head = try parseHead(UnsafeRawBufferPointer(rebasing: rest[..<count]))
         return (head, skipped + count)
     }
 
-    private static func parseHead(_ bytes: UnsafeRawBufferPointer) throws(HTTPParsingError) -> HTTPRequestHead {
+    private func parseHead(_ bytes: UnsafeRawBufferPointer) throws(HTTPParsingError) -> HTTPRequestHead {
         var lines = HeadLines(bytes)
         let line = lines.next()
         guard let space = line.firstIndex(of: 0x20), space > 0, line[..<space].allSatisfy(isTokenCharacter),
@@ -54,11 +56,12 @@ public struct HTTPRequestParser {
         guard targetEnd > space, line[(space + 1)..<targetEnd].allSatisfy(isTargetCharacter) else {
             throw .malformedTarget
         }
+        guard targetEnd - space - 1 <= maxTargetBytes else { throw .startLineTooLong }
         var request = HTTPRequest(
             method: text(line, 0..<space), target: text(line, (space + 1)..<targetEnd), fields: try lines.fields())
 
         let isHTTP10 = minorVersion == 0
-        try checkHost(&request, isRequired: !isHTTP10)
+        try Self.checkHost(&request, isRequired: !isHTTP10)
         let body = try HTTPBodyFraming.declared(by: request.fields, isHTTP10: isHTTP10) ?? .length(0)
         let expectations = request.fields.values(of: "Expect")
         guard expectations.allSatisfy({ equalsIgnoringCase($0, "100-continue") }) else {
@@ -75,7 +78,7 @@ public struct HTTPRequestParser {
     private static func checkHost(_ request: inout HTTPRequest, isRequired: Bool) throws(HTTPParsingError) {
         let hosts = request.fields.values(of: "Host")
         guard hosts.count == 1 || hosts.isEmpty && !isRequired else { throw .missingHost }
-        guard hosts.allSatisfy(isHost) else { throw .invalidHost }
+        guard hosts.allSatisfy({ isHost($0.utf8) }) else { throw .invalidHost }
         if request.target.utf8.first == UInt8(ascii: "/") || request.target == "*" && request.method == "OPTIONS" {
             return
         }
@@ -84,7 +87,7 @@ public struct HTTPRequestParser {
             scheme == "http" || scheme == "https"
         else { throw .malformedTarget }
         let authority = String(request.target[separator.upperBound...].prefix { $0 != "/" && $0 != "?" })
-        guard !authority.isEmpty, isHost(authority) else { throw .malformedTarget }
+        guard !authority.isEmpty, isHost(authority.utf8) else { throw .malformedTarget }
         request.fields["Host"] = authority
     }
 }
@@ -92,19 +95,6 @@ public struct HTTPRequestParser {
 /// Visible ASCII without the fragment's sign, which never belongs into a request target.
 private func isTargetCharacter(_ byte: UInt8) -> Bool {
     (0x21...0x7E).contains(byte) && byte != UInt8(ascii: "#")
-}
-
-/// `uri-host [":" port]`: no user information, no list, no path.
-private func isHost(_ text: String) -> Bool {
-    text.utf8.allSatisfy { byte in
-        switch byte {
-        case UInt8(ascii: "/"), UInt8(ascii: "?"), UInt8(ascii: "#"), UInt8(ascii: "@"), UInt8(ascii: ","),
-            UInt8(ascii: "\\"), UInt8(ascii: "\""), UInt8(ascii: "<"), UInt8(ascii: ">"), UInt8(ascii: "^"),
-            UInt8(ascii: "`"), UInt8(ascii: "{"), UInt8(ascii: "|"), UInt8(ascii: "}"):
-            false
-        default: (0x21...0x7E).contains(byte)
-        }
-    }
 }
 
 extension HTTPFields {
