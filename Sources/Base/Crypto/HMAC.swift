@@ -39,12 +39,14 @@ public final class HMACKey {
         EVP_MAC_free(algorithm)
         context = created
         var name = Array((hash == .sha1 ? "SHA1" : "SHA256").utf8CString)
-        let done = name.withUnsafeMutableBufferPointer { name in
-            let parameters = [
-                OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_DIGEST, name.baseAddress, 0),
-                OSSL_PARAM_construct_end(),
-            ]
-            return EVP_MAC_init(context, key.isEmpty ? [0] : key, key.count, parameters)
+        // The parameter keeps the pointers to both texts, which live as long as it is used.
+        let done = OSSL_MAC_PARAM_DIGEST.withCString { parameter in
+            name.withUnsafeMutableBufferPointer { name in
+                let parameters = [
+                    OSSL_PARAM_construct_utf8_string(parameter, name.baseAddress, 0), OSSL_PARAM_construct_end(),
+                ]
+                return EVP_MAC_init(context, key.isEmpty ? [0] : key, key.count, parameters)
+            }
         }
         precondition(done == 1, "HMAC refused its key")
     }
