@@ -3,7 +3,7 @@ import Glibc
 
 extension ByteStream {
     /// Of one sendfile: more than the kernel takes at once, so that it is never waited for without need.
-    private static let fileBytes = 2 << 20
+    static let fileBytes = 2 << 20
 
     /// Sends a part of a file, by sendfile on a plain connection. What the page cache does not have is read in by another thread
     /// first, so that the loop does not wait for a disk.
@@ -41,7 +41,7 @@ extension ByteStream {
     }
 
     /// Waits until the page cache has the range, or what the file has of it.
-    private func load(_ file: Int32, offset: Int64, count: Int) async throws(StreamError) {
+    func load(_ file: Int32, offset: Int64, count: Int) async throws(StreamError) {
         do {
             try await loop.fileReads.load(file, offset: offset, count: count)
         } catch let error as SystemError {

@@ -33,6 +33,8 @@ public final class ByteStream: DescriptorHandler, @unchecked Sendable {
     /// Sealed records that the kernel has not taken yet.
     var sealedOutput: [UInt8] = []
     var sealedSent = 0
+    /// The peer's first bytes came with the end of its handshake.
+    var hasUnseenInbound = false
 
     /// Takes over a connected, non-blocking stream socket. Called on the loop.
     public init(adopting descriptor: Int32, on loop: EventLoop) throws(SystemError) {
@@ -120,7 +122,7 @@ public final class ByteStream: DescriptorHandler, @unchecked Sendable {
         loop.preconditionOnLoop()
         precondition(pieces.count <= 16)
         try throwIfUnsendable()
-        guard session == nil else { return try await send(Array(pieces.joined())) }
+        if let session { return try await sendSealed(pieces: pieces, session) }
         let total = pieces.reduce(0) { $0 + $1.count }
         var sent = gather(pieces)
         if sent < 0 {
@@ -189,7 +191,7 @@ public final class ByteStream: DescriptorHandler, @unchecked Sendable {
         guard descriptor >= 0, failure == nil else { return }
         if let session {
             session.sendCloseNotify()
-            try? await flushSessionFully()
+            try? await flushSealedFully()
         }
         if descriptor >= 0 { shutdown(descriptor, Int32(SHUT_WR)) }
     }
@@ -210,7 +212,7 @@ public final class ByteStream: DescriptorHandler, @unchecked Sendable {
     public func descriptorIsReady(_ readiness: Readiness) {
         if !readiness.isDisjoint(with: [.readable, .error, .hangUp]) { reader.wake() }
         if !readiness.isDisjoint(with: [.writable, .error, .hangUp]) {
-            if !sealedOutput.isEmpty && !writer.isWaiting { flushSession() }
+            if !sealedOutput.isEmpty && !writer.isWaiting { flushSealed() }
             writer.wake()
         }
     }

@@ -81,6 +81,7 @@ public final class EventLoop: TaskExecutor, @unchecked Sendable {
     var spareDatagramArena: DatagramArena?
     /// Of the loop's group.
     let fileReads: FileReads
+    var sharedTLSScratch: TLSScratch?
 
     /// What the loop has done so far.
     public let counters = LoopCounters()

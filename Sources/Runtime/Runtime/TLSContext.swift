@@ -1,6 +1,6 @@
-import Base
 import COpenSSL
 import CShims
+import Synchronization
 
 /// What TLS proved of the other side.
 public struct TLSPeer: Sendable {
@@ -10,35 +10,37 @@ public struct TLSPeer: Sendable {
     public let certificateURIs: [String]
 }
 
-/// Certificates, trust and protocols for TLS 1.2 and 1.3 in one role. Owner of an SSL_CTX.
-///
-/// `@unchecked Sendable`: not changed after `init`; OpenSSL allows concurrent use of such a context.
-public final class TLSContext: @unchecked Sendable {
-    enum Role { case server, client }
-
-    let pointer: OpaquePointer
-    let role: Role
-    /// A client's: the server's certificate must have a URI with this prefix; instead of its name being checked.
-    let expectedURIPrefix: String?
-    private let protocols: [[UInt8]]
-    private let certificateRequiredFor: Set<[UInt8]>
+/// Certificates, trust and protocols for TLS 1.2 and 1.3 in one role. Certificates can be replaced while connections stand: those
+/// keep what they began with.
+public final class TLSContext: Sendable {
+    private let policy: TLSPolicy
+    private let identities: Mutex<TLSIdentities>
 
     /// For the side that accepts.
     ///
+    /// A client is shown the first of `namedCertificates` that has the name it asks for (RFC 6066 section 3), exactly or by a
+    /// wildcard; a name that none has, or no name, gets the first of all. Certificates for the same names with different kinds of key
+    /// stand side by side. Without named certificates, everybody is shown the node's own.
+    ///
     /// - Parameters:
-    ///   - certificatePEM: the certificate, and the chain behind it.
+    ///   - certificatePEM: the node's own certificate, and the chain behind it.
     ///   - clientAuthorityPEM: who may sign client certificates.
+    ///   - namedCertificates: for clients that choose no protocol of `requireClientCertificateFor`.
     ///   - protocols: ALPN protocols in the order of preference; a client that offers none of them gets no ALPN answer.
-    ///   - requireClientCertificateFor: protocols whose clients must show a certificate of that authority.
+    ///   - requireClientCertificateFor: protocols whose clients must show a certificate of that authority, and are shown the
+    ///     node's own. Their sessions are never resumed.
+    ///   - ticketKeys: for the session tickets of all others; nil for none.
     public static func server(
-        certificatePEM: String, privateKeyPEM: String, clientAuthorityPEM: String? = nil, protocols: [String],
-        requireClientCertificateFor required: Set<String> = []
+        certificatePEM: String, privateKeyPEM: String, clientAuthorityPEM: String? = nil,
+        namedCertificates: [TLSCertificate] = [], protocols: [String],
+        requireClientCertificateFor required: Set<String> = [], ticketKeys: TLSTicketKeys? = nil
     ) throws -> TLSContext {
-        let context = try TLSContext(.server, protocols, Set(required.map { Array($0.utf8) }), nil)
-        try context.use(certificatePEM: certificatePEM, privateKeyPEM: privateKeyPEM)
-        if let clientAuthorityPEM { try context.trust(clientAuthorityPEM) }
-        SSL_CTX_set_alpn_select_cb(context.pointer, selectProtocol, Unmanaged.passUnretained(context).toOpaque())
-        return context
+        try TLSContext(
+            TLSPolicy(
+                role: .server, protocols: ALPNProtocols(protocols), certificateRequiredFor: required,
+                ticketKeys: ticketKeys),
+            TLSCertificate(certificatePEM: certificatePEM, privateKeyPEM: privateKeyPEM), clientAuthorityPEM,
+            namedCertificates)
     }
 
     /// For the side that connects. The server's certificate is always checked: against `expectedURIPrefix` when given, else against
@@ -49,85 +51,34 @@ public final class TLSContext: @unchecked Sendable {
         trustPEM: String? = nil, certificatePEM: String? = nil, privateKeyPEM: String? = nil, protocols: [String],
         expectedURIPrefix: String? = nil
     ) throws -> TLSContext {
-        let context = try TLSContext(.client, protocols, [], expectedURIPrefix)
+        var certificate: TLSCertificate?
         if let certificatePEM, let privateKeyPEM {
-            try context.use(certificatePEM: certificatePEM, privateKeyPEM: privateKeyPEM)
+            certificate = TLSCertificate(certificatePEM: certificatePEM, privateKeyPEM: privateKeyPEM)
         }
-        if let trustPEM {
-            try context.trust(trustPEM)
-        } else {
-            SSL_CTX_set_default_verify_paths(context.pointer)
-        }
-        SSL_CTX_set_verify(context.pointer, SSL_VERIFY_PEER, nil)
-        let wire = context.protocols.flatMap { [UInt8($0.count)] + $0 }
-        if !wire.isEmpty { SSL_CTX_set_alpn_protos(context.pointer, wire, UInt32(wire.count)) }
-        return context
+        return try TLSContext(
+            TLSPolicy(role: .client, protocols: ALPNProtocols(protocols), expectedURIPrefix: expectedURIPrefix),
+            certificate, trustPEM, [])
     }
 
-    private init(_ role: Role, _ protocols: [String], _ required: Set<[UInt8]>, _ prefix: String?) throws {
-        guard let created = SSL_CTX_new(role == .server ? TLS_server_method() : TLS_client_method()) else {
-            throw StreamError.tls(TLSSession.lastError())
-        }
-        pointer = created
-        self.role = role
-        self.protocols = protocols.map { Array($0.utf8) }
-        certificateRequiredFor = required
-        expectedURIPrefix = prefix
-        _ = skerry_ctx_set_minimum_tls12(created)
-        _ = skerry_ctx_set_release_buffers(created)
-        // A resumed session would skip the check of a client certificate that has been revoked since.
-        SSL_CTX_set_options(created, skerry_ssl_options())
-        SSL_CTX_set_num_tickets(created, 0)
+    private init(
+        _ policy: TLSPolicy, _ certificate: TLSCertificate?, _ authorityPEM: String?, _ named: [TLSCertificate]
+    ) throws(StreamError) {
+        self.policy = policy
+        identities = Mutex(
+            try TLSIdentities(policy, own: certificate, authorityPEM: authorityPEM, named: named))
     }
 
-    deinit { SSL_CTX_free(pointer) }
+    /// What new connections begin with.
+    var current: TLSIdentities { identities.withLock { $0 } }
 
-    private func use(certificatePEM: String, privateKeyPEM: String) throws {
-        guard skerry_ctx_use_pem(pointer, certificatePEM, privateKeyPEM) == 1 else {
-            throw StreamError.tls("certificate and private key do not fit: \(TLSSession.lastError())")
-        }
+    /// Replaces every certificate, for connections that begin from here on.
+    ///
+    /// - Throws: `StreamError.tls` when a certificate is not what it should be; nothing is replaced then.
+    public func replace(
+        certificate: TLSCertificate?, authorityPEM: String?, namedCertificates: [TLSCertificate] = []
+    ) throws(StreamError) {
+        let fresh = try TLSIdentities(
+            policy, own: certificate, authorityPEM: authorityPEM, named: namedCertificates)
+        identities.withLock { $0 = fresh }
     }
-
-    private func trust(_ pem: String) throws {
-        guard skerry_ctx_trust_pem(pointer, pem) == 1 else {
-            throw StreamError.tls("no certificate authority in the PEM text: \(TLSSession.lastError())")
-        }
-    }
-
-    /// Chooses among what a client offers (a list of length-prefixed names), and asks for its certificate where that protocol needs one.
-    fileprivate func choose(
-        _ session: OpaquePointer?, from offered: UnsafeBufferPointer<UInt8>
-    ) -> UnsafeBufferPointer<UInt8>? {
-        for wanted in protocols {
-            var offset = 0
-            while offset < offered.count {
-                let count = Int(offered[offset])
-                guard offset + 1 + count <= offered.count else { return nil }
-                let name = UnsafeBufferPointer(rebasing: offered[offset + 1..<offset + 1 + count])
-                if name.elementsEqual(wanted) {
-                    if certificateRequiredFor.contains(wanted) {
-                        SSL_set_verify(session, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, nil)
-                    }
-                    return name
-                }
-                offset += 1 + count
-            }
-        }
-        return nil
-    }
-}
-
-private func selectProtocol(
-    session: OpaquePointer?, chosen: UnsafeMutablePointer<UnsafePointer<UInt8>?>?,
-    chosenCount: UnsafeMutablePointer<UInt8>?,
-    offered: UnsafePointer<UInt8>?, offeredCount: UInt32, argument: UnsafeMutableRawPointer?
-) -> Int32 {
-    guard let argument, let offered else { return SSL_TLSEXT_ERR_NOACK }
-    let context = Unmanaged<TLSContext>.fromOpaque(argument).takeUnretainedValue()
-    guard let name = context.choose(session, from: UnsafeBufferPointer(start: offered, count: Int(offeredCount))) else {
-        return SSL_TLSEXT_ERR_NOACK
-    }
-    chosen?.pointee = name.baseAddress
-    chosenCount?.pointee = UInt8(name.count)
-    return SSL_TLSEXT_ERR_OK
 }
