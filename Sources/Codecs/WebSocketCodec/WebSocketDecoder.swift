@@ -9,32 +9,34 @@ public enum WebSocketEvent: Equatable, Sendable {
 }
 
 /// Takes frames apart and puts messages together (RFC 6455 section 5), within a bound, refusing at the first byte that
-/// is wrong. It holds at most one message.
+/// is wrong. It holds at most one message, and nothing between two.
+///
+/// A message that is there whole costs one allocation, for its payload, which is unmasked on its way there.
 public struct WebSocketDecoder {
-    private struct Frame {
-        var opcode: WebSocketOpcode
-        var isFinal: Bool
-        var mask: UInt32?
-        var length: Int
-        var received = 0
-    }
-
-    private enum MessageKind {
-        case text, binary
-    }
+    /// Bytes that a frame gets room for before they have come, on nothing but its header's word.
+    private static let trustedBytes = 16 * 1024
 
     private let role: WebSocketRole
     private let maxMessageBytes: Int
-    private var frame: Frame?
-    private var messageKind: MessageKind?
+    private let maxEmptyFragments: Int
+    /// The frame whose payload comes next.
+    private var frame: WebSocketFrameHeader?
+    /// Bytes of that payload that have come.
+    private var received = 0
+    /// Text or binary, between a message's first fragment and its last.
+    private var messageOpcode: WebSocketOpcode?
     private var message: [UInt8] = []
     private var control: [UInt8] = []
+    private var emptyFragments = 0
     private var utf8 = UTF8Validator()
 
-    /// - Parameter role: the end that decodes; a server takes masked frames only.
-    public init(role: WebSocketRole, maxMessageBytes: Int) {
+    /// - Parameters:
+    ///   - role: the end that decodes; a server takes masked frames only.
+    ///   - maxEmptyFragments: of one message. They cost no memory, but somebody could send them without end.
+    public init(role: WebSocketRole, maxMessageBytes: Int, maxEmptyFragments: Int = 1000) {
         self.role = role
         self.maxMessageBytes = maxMessageBytes
+        self.maxEmptyFragments = maxEmptyFragments
     }
 
     /// Goes on at `offset` and moves it behind what it has dealt with.
@@ -46,93 +48,124 @@ public struct WebSocketDecoder {
         while true {
             if frame == nil {
                 let rest = UnsafeRawBufferPointer(rebasing: bytes[offset...])
-                guard let (header, count) = try parseHeader(rest) else { return nil }
-                offset += count
+                guard let (header, count) = try WebSocketFrameHeader.parse(rest, role: role) else { return nil }
+                try admit(header)
                 frame = header
+                received = 0
+                offset += count
             }
-            let count = min((frame?.length ?? 0) - (frame?.received ?? 0), bytes.count - offset)
-            try take(UnsafeRawBufferPointer(rebasing: bytes[offset..<(offset + count)]))
+            guard let current = frame else { return nil }
+            let count = min(Int(current.length) - received, bytes.count - offset)
+            let piece = UnsafeRawBufferPointer(rebasing: bytes[offset..<(offset + count)])
             offset += count
-            guard let current = frame, current.received == current.length else { return nil }
+            if current.isFinal, count == current.length, messageOpcode == nil, !current.opcode.isControl {
+                frame = nil
+                return try wholeMessage(current, piece)
+            }
+            try take(piece, of: current)
+            guard received == current.length else { return nil }
             frame = nil
             if let event = try finish(current) { return event }
         }
     }
 
-    private func parseHeader(_ bytes: UnsafeRawBufferPointer) throws(WebSocketError) -> (Frame, Int)? {
-        guard bytes.count >= 2 else { return nil }
-        guard bytes[0] & 0x70 == 0 else { throw .reservedBits }
-        guard let opcode = WebSocketOpcode(rawValue: bytes[0] & 0x0F) else { throw .unknownOpcode }
-        let isFinal = bytes[0] & 0x80 != 0
-        let isMasked = bytes[1] & 0x80 != 0
-        let shortLength = Int(bytes[1] & 0x7F)
-        guard isMasked == (role == .server) else { throw .wrongMasking }
-        switch opcode {
-        case .close, .ping, .pong:
-            guard isFinal else { throw .fragmentedControlFrame }
-            guard shortLength <= WebSocketFrame.maxControlPayloadBytes else { throw .controlFrameTooLarge }
-        case .continuation: guard messageKind != nil else { throw .unexpectedOpcode }
-        case .text, .binary: guard messageKind == nil else { throw .unexpectedOpcode }
+    /// Whether such a frame may come now.
+    private mutating func admit(_ header: WebSocketFrameHeader) throws(WebSocketError) {
+        if header.opcode.isControl { return }
+        guard (header.opcode == .continuation) == (messageOpcode != nil) else { throw .unexpectedOpcode }
+        guard header.length <= UInt64(maxMessageBytes - message.count) else { throw .messageTooLarge }
+        if header.length == 0, !header.isFinal {
+            emptyFragments += 1
+            guard emptyFragments <= maxEmptyFragments else { throw .tooManyEmptyFragments }
         }
-        let lengthBytes = shortLength == 126 ? 2 : shortLength == 127 ? 8 : 0
-        let headerBytes = 2 + lengthBytes + (isMasked ? 4 : 0)
-        guard bytes.count >= headerBytes else { return nil }
-        var length = UInt64(shortLength)
-        if lengthBytes > 0 {
-            length = bytes[2..<(2 + lengthBytes)].reduce(0) { $0 << 8 | UInt64($1) }
-            guard length > (lengthBytes == 2 ? 125 : 0xFFFF), length <= UInt64(Int64.max) else {
-                throw .malformedLength
+    }
+
+    /// A message of one frame that is there to its end.
+    private func wholeMessage(
+        _ frame: WebSocketFrameHeader, _ payload: UnsafeRawBufferPointer
+    ) throws(WebSocketError) -> WebSocketEvent {
+        guard let start = payload.baseAddress, !payload.isEmpty else {
+            return frame.opcode == .text ? .text("") : .binary([])
+        }
+        func copy(to target: UnsafeMutablePointer<UInt8>?) {
+            guard let target = UnsafeMutableRawPointer(target) else { return }
+            if let mask = frame.mask {
+                WebSocketMask(key: mask).apply(from: start, to: target, count: payload.count)
+            } else {
+                target.copyMemory(from: start, byteCount: payload.count)
             }
         }
-        if !opcode.isControl {
-            guard length <= UInt64(maxMessageBytes - message.count) else { throw .messageTooLarge }
+        if frame.opcode == .binary {
+            return .binary(
+                [UInt8](unsafeUninitializedCapacity: payload.count) { target, initialized in
+                    copy(to: target.baseAddress)
+                    initialized = payload.count
+                })
         }
-        let mask = isMasked ? bytes[(headerBytes - 4)..<headerBytes].reduce(UInt32(0)) { $0 << 8 | UInt32($1) } : nil
-        return (Frame(opcode: opcode, isFinal: isFinal, mask: mask, length: Int(length)), headerBytes)
+        var isValid = true
+        let text = String(unsafeUninitializedCapacity: payload.count) { target in
+            copy(to: target.baseAddress)
+            var utf8 = UTF8Validator()
+            isValid = utf8.check(UnsafeRawBufferPointer(start: target.baseAddress, count: payload.count))
+            isValid = isValid && utf8.isAtBoundary
+            return isValid ? payload.count : 0
+        }
+        guard isValid else { throw .invalidUTF8 }
+        return .text(text)
     }
 
     /// Keeps a piece of the current frame's payload.
-    private mutating func take(_ piece: UnsafeRawBufferPointer) throws(WebSocketError) {
-        guard let current = frame, !piece.isEmpty else { return }
-        frame?.received += piece.count
-        if current.opcode.isControl {
-            keep(piece, of: current, in: &control)
+    private mutating func take(_ piece: UnsafeRawBufferPointer, of frame: WebSocketFrameHeader) throws(WebSocketError) {
+        guard !piece.isEmpty else { return }
+        let phase = received
+        received += piece.count
+        if frame.opcode.isControl {
+            Self.append(piece, of: frame, phase: phase, to: &control)
             return
         }
+        if phase == 0 {
+            let expected = message.count + min(Int(frame.length), max(piece.count, Self.trustedBytes))
+            if expected > message.capacity { message.reserveCapacity(max(expected, 2 * message.capacity)) }
+        }
         let start = message.count
-        keep(piece, of: current, in: &message)
-        if current.opcode == .text || messageKind == .text {
+        Self.append(piece, of: frame, phase: phase, to: &message)
+        if (messageOpcode ?? frame.opcode) == .text {
             let isValid = message.withUnsafeBytes { utf8.check(UnsafeRawBufferPointer(rebasing: $0[start...])) }
             guard isValid else { throw .invalidUTF8 }
         }
     }
 
-    private func keep(_ piece: UnsafeRawBufferPointer, of frame: Frame, in target: inout [UInt8]) {
+    private static func append(
+        _ piece: UnsafeRawBufferPointer, of frame: WebSocketFrameHeader, phase: Int, to target: inout [UInt8]
+    ) {
         let start = target.count
         target.append(contentsOf: piece)
         guard let mask = frame.mask else { return }
         target.withUnsafeMutableBytes { bytes in
-            applyMask(mask, phase: frame.received, to: UnsafeMutableRawBufferPointer(rebasing: bytes[start...]))
+            WebSocketMask(key: mask, phase: phase).apply(to: UnsafeMutableRawBufferPointer(rebasing: bytes[start...]))
         }
     }
 
-    private mutating func finish(_ frame: Frame) throws(WebSocketError) -> WebSocketEvent? {
-        switch frame.opcode {
-        case .ping, .pong, .close:
+    private mutating func finish(_ frame: WebSocketFrameHeader) throws(WebSocketError) -> WebSocketEvent? {
+        if frame.opcode.isControl {
             let payload = control
-            control.removeAll(keepingCapacity: true)
-            if frame.opcode == .close { return try closeEvent(payload) }
-            return frame.opcode == .ping ? .ping(payload) : .pong(payload)
-        case .text: messageKind = .text
-        case .binary: messageKind = .binary
-        case .continuation: break
+            control = []
+            switch frame.opcode {
+            case .close: return try closeEvent(payload)
+            case .ping: return .ping(payload)
+            default: return .pong(payload)
+            }
         }
-        guard frame.isFinal else { return nil }
-        let isText = messageKind == .text
+        let opcode = messageOpcode ?? frame.opcode
+        guard frame.isFinal else {
+            messageOpcode = opcode
+            return nil
+        }
         let payload = message
-        messageKind = nil
+        messageOpcode = nil
         message = []
-        guard isText else { return .binary(payload) }
+        emptyFragments = 0
+        guard opcode == .text else { return .binary(payload) }
         guard utf8.isAtBoundary else { throw .invalidUTF8 }
         return .text(String(decoding: payload, as: UTF8.self))
     }

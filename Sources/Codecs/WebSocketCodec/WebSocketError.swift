@@ -13,12 +13,14 @@ public enum WebSocketError: Error, Equatable, Sendable {
     case malformedClose
     case invalidUTF8
     case messageTooLarge
+    case tooManyEmptyFragments
 
     /// RFC 6455 section 7.4.1.
     public var closeCode: UInt16 {
         switch self {
         case .invalidUTF8: 1007
         case .messageTooLarge: 1009
+        case .tooManyEmptyFragments: 1008
         default: 1002
         }
     }

@@ -22,15 +22,19 @@ public enum WebSocketFrame {
     /// The largest payload of a control frame (RFC 6455 section 5.5).
     public static let maxControlPayloadBytes = 125
 
+    /// What stands before the longest payload, with a mask.
+    public static let maxHeaderBytes = 14
+
     /// Appends one whole frame.
     ///
     /// - Parameter mask: the masking key, drawn at random for each frame, if this is a client; nil for a server.
     /// - Precondition: the payload of a control frame has at most 125 bytes.
     public static func append(
-        _ opcode: WebSocketOpcode, payload: some Collection<UInt8>, mask: UInt32?, to output: inout [UInt8]
+        _ opcode: WebSocketOpcode, payload: UnsafeRawBufferPointer, mask: UInt32?, to output: inout [UInt8]
     ) {
         precondition(!opcode.isControl || payload.count <= maxControlPayloadBytes, "a control frame is small")
-        output.reserveCapacity(output.count + payload.count + 14)
+        let needed = output.count + payload.count + maxHeaderBytes
+        if needed > output.capacity { output.reserveCapacity(max(needed, 2 * output.capacity)) }
         output.append(0x80 | opcode.rawValue)
         let maskBit: UInt8 = mask == nil ? 0 : 0x80
         switch payload.count {
@@ -51,8 +55,13 @@ public enum WebSocketFrame {
         let start = output.count
         output.append(contentsOf: payload)
         output.withUnsafeMutableBytes { bytes in
-            applyMask(mask, phase: 0, to: UnsafeMutableRawBufferPointer(rebasing: bytes[start...]))
+            WebSocketMask(key: mask).apply(to: UnsafeMutableRawBufferPointer(rebasing: bytes[start...]))
         }
+    }
+
+    /// Appends one whole frame, as above.
+    public static func append(_ opcode: WebSocketOpcode, payload: [UInt8], mask: UInt32?, to output: inout [UInt8]) {
+        payload.withUnsafeBytes { append(opcode, payload: $0, mask: mask, to: &output) }
     }
 
     /// The payload of a close frame, its reason cut at 123 bytes between characters.
@@ -65,25 +74,5 @@ public enum WebSocketFrame {
             payload.append(contentsOf: bytes)
         }
         return payload
-    }
-}
-
-/// Masks or unmasks (RFC 6455 section 5.3).
-///
-/// - Parameter phase: how many bytes of the payload came before these.
-func applyMask(_ mask: UInt32, phase: Int, to bytes: UnsafeMutableRawBufferPointer) {
-    // The key as it lies in memory, turned to where these bytes begin.
-    let shift = UInt32(phase % 4 * 8)
-    let key = (mask << shift | (shift == 0 ? 0 : mask >> (32 - shift))).bigEndian
-    let wideKey = UInt64(key) << 32 | UInt64(key)
-    var index = 0
-    while index + 8 <= bytes.count {
-        let word = bytes.loadUnaligned(fromByteOffset: index, as: UInt64.self)
-        bytes.storeBytes(of: word ^ wideKey, toByteOffset: index, as: UInt64.self)
-        index += 8
-    }
-    while index < bytes.count {
-        bytes[index] ^= UInt8(truncatingIfNeeded: key.littleEndian >> UInt32(index % 4 * 8))
-        index += 1
     }
 }

@@ -11,9 +11,13 @@ package enum WebSocketMessage: Equatable, Sendable {
 /// A WebSocket (RFC 6455), of a server or a client.
 ///
 /// One task receives; it must go on doing so, since that is also what answers pings and notices the end. Any number of
-/// tasks send, on any thread: frames wait in a bounded queue. A peer that is silent although pinged is given up; one that
-/// does not take what waits for it is closed with 4408.
-package final class WebSocket: Sendable {
+/// tasks send, on any thread: frames wait in a bounded queue, and those of one turn of the loop leave in one send. A peer
+/// that is silent although pinged is given up; one that does not take what waits for it is closed with 4408.
+///
+/// An idle one holds no buffer. A message that comes costs the allocation of its payload, one that goes that of its frame.
+///
+/// `@unchecked Sendable`: `state` is under its lock, `onLoop` is touched on the loop alone, which the stream's entries check.
+package final class WebSocket: @unchecked Sendable {
     package struct Configuration: Equatable, Sendable {
         /// Frames that wait to be sent, together.
         package var maxQueuedBytes = 4_194_304
@@ -25,6 +29,8 @@ package final class WebSocket: Sendable {
         package var pongTimeoutMs = 20_000
         /// For the peer's answer to a close frame.
         package var closeTimeoutMs = 3_000
+        /// Fragments without payload in one message, beside its last.
+        package var maxEmptyFragments = 1_000
 
         package init() {}
     }
@@ -45,24 +51,20 @@ package final class WebSocket: Sendable {
         var finishWaiters: [CheckedContinuation<Void, Never>] = []
     }
 
-    /// What the receiving side uses, on the loop alone.
-    ///
-    /// `@unchecked Sendable`: touched on the stream's loop only, which the stream's own entries check.
-    private final class Inbound: @unchecked Sendable {
+    private struct LoopState {
         var decoder: WebSocketDecoder
-        let sendDeadline: StreamDeadline
         var isReceiving = false
         var lastArrival: MonotonicInstant
         /// A ping is out, and nothing has come since.
         var awaitsPong = false
+        /// What has come so far was looked at, so that the next frame need not wait for company.
+        var sendsAtOnce = false
+        /// A task waits for the kernel to take more.
+        var hasWriter = false
+        /// The ping to be answered when it does: of several, the last (RFC 6455 section 5.5.3).
+        var heldPing: [UInt8]?
         var pingTimer: TimerID?
         var closeTimer: TimerID?
-
-        init(decoder: WebSocketDecoder, stream: ByteStream) {
-            self.decoder = decoder
-            sendDeadline = StreamDeadline(stream)
-            lastArrival = stream.loop.now
-        }
     }
 
     /// The subprotocol that both sides agreed on.
@@ -72,8 +74,8 @@ package final class WebSocket: Sendable {
     private let role: WebSocketRole
     private let configuration: Configuration
     private let stream: ByteStream
-    private let inbound: Inbound
     private let state: Mutex<State>
+    private var onLoop: LoopState
 
     /// Takes over a stream behind its handshake. Called on the loop.
     init(
@@ -86,7 +88,9 @@ package final class WebSocket: Sendable {
         self.configuration = configuration
         loop = stream.loop
         remoteAddress = stream.remoteAddress
-        inbound = Inbound(decoder: WebSocketDecoder(role: role, maxMessageBytes: maxMessageBytes), stream: stream)
+        let decoder = WebSocketDecoder(
+            role: role, maxMessageBytes: maxMessageBytes, maxEmptyFragments: configuration.maxEmptyFragments)
+        onLoop = LoopState(decoder: decoder, lastArrival: stream.loop.now)
         state = Mutex(State(outbox: WebSocketOutbox(maxBytes: configuration.maxQueuedBytes)))
         schedulePing(after: .milliseconds(configuration.pingIntervalMs))
     }
@@ -106,39 +110,41 @@ package final class WebSocket: Sendable {
     /// The next message; nil when the WebSocket is closed, whoever closed it: `closeCode` tells. A peer's faults close it
     /// with the code that belongs to them; cancelling the task cuts it off.
     package func receive() async throws -> WebSocketMessage? {
-        try await withTaskCancellationHandler {
-            try await loop.run { [self] in await receiveOnLoop() }
+        guard loop.isCurrent else { return try await loop.run { [self] in try await receive() } }
+        return await withTaskCancellationHandler {
+            await receiveOnLoop()
         } onCancel: {
             loop.execute { [self] in stream.close() }
         }
     }
 
     private func receiveOnLoop() async -> WebSocketMessage? {
-        if inbound.isReceiving, closeCode != nil {
+        if onLoop.isReceiving, closeCode != nil {
             // The task that closes receives what is left.
             await untilFinished()
             return nil
         }
-        precondition(!inbound.isReceiving, "two tasks receive on one WebSocket")
-        inbound.isReceiving = true
-        defer { inbound.isReceiving = false }
+        precondition(!onLoop.isReceiving, "two tasks receive on one WebSocket")
+        onLoop.isReceiving = true
+        defer { onLoop.isReceiving = false }
         while !state.withLock({ $0.isFinished }) {
             do {
                 while let event = try nextEvent() {
                     switch event {
                     case .text(let text) where closeCode == nil: return .text(text)
                     case .binary(let bytes) where closeCode == nil: return .binary(bytes)
-                    case .ping(let payload): _ = add(.pong, payload)
-                    case .text, .binary, .pong: break
+                    case .ping(let payload) where closeCode == nil: answerPing(payload)
+                    case .text, .binary, .ping, .pong: break
                     case .close(let code, let reason):
                         beginClose(code: code ?? 1005, reason: reason, dropping: false)
                         await finish()
                         return nil
                     }
                 }
+                flush()
                 guard try await stream.receive() else { break }
-                inbound.lastArrival = loop.now
-                inbound.awaitsPong = false
+                onLoop.lastArrival = loop.now
+                onLoop.awaitsPong = false
             } catch let error as WebSocketError {
                 let code = error == .messageTooLarge ? Self.tooLargeCode : error.closeCode
                 beginClose(code: code, reason: "\(error)", dropping: false)
@@ -153,11 +159,13 @@ package final class WebSocket: Sendable {
     }
 
     private func nextEvent() throws(WebSocketError) -> WebSocketEvent? {
+        if stream.inbound.isEmpty { return nil }
         var offset = 0
         let event = try stream.inbound.withBytes { bytes throws(WebSocketError) in
-            try inbound.decoder.next(in: bytes, from: &offset)
+            try onLoop.decoder.next(in: bytes, from: &offset)
         }
         stream.inbound.consume(offset)
+        onLoop.sendsAtOnce = stream.inbound.isEmpty
         return event
     }
 
@@ -167,28 +175,36 @@ package final class WebSocket: Sendable {
     ///
     /// - Throws: `EdgeError` `.closed` once the WebSocket is closed.
     package func send(text: String) async throws {
-        try await send(.text, Array(text.utf8))
+        while try !isTaken(add(text)) { await waitForSpace() }
     }
 
     /// Queues a binary message; waits while the queue is full.
     ///
     /// - Throws: `EdgeError` `.closed` once the WebSocket is closed.
     package func send(binary: [UInt8]) async throws {
-        try await send(.binary, binary)
+        while try !isTaken(add(binary)) { await waitForSpace() }
     }
 
     /// Queues a text message without waiting: when the queue is full, the peer is too slow, and is closed with 4408.
     ///
     /// - Returns: false if the WebSocket is closed, by this too.
     @discardableResult
-    package func offer(text: String) -> Bool { offer(.text, Array(text.utf8)) }
+    package func offer(text: String) -> Bool { isTakenOrCloses(add(text)) }
 
     /// Queues a binary message without waiting, as `offer(text:)`.
     @discardableResult
-    package func offer(binary: [UInt8]) -> Bool { offer(.binary, binary) }
+    package func offer(binary: [UInt8]) -> Bool { isTakenOrCloses(add(binary)) }
 
-    private func offer(_ opcode: WebSocketOpcode, _ payload: [UInt8]) -> Bool {
-        switch add(opcode, payload) {
+    private func isTaken(_ admission: WebSocketOutbox.Admission) throws -> Bool {
+        switch admission {
+        case .queued: return true
+        case .closed: throw EdgeError(.closed, "the WebSocket is closed", isRetryable: false)
+        case .full: return false
+        }
+    }
+
+    private func isTakenOrCloses(_ admission: WebSocketOutbox.Admission) -> Bool {
+        switch admission {
         case .queued: return true
         case .closed: return false
         case .full:
@@ -197,16 +213,7 @@ package final class WebSocket: Sendable {
         }
     }
 
-    private func send(_ opcode: WebSocketOpcode, _ payload: [UInt8]) async throws {
-        while true {
-            switch add(opcode, payload) {
-            case .queued: return
-            case .closed: throw EdgeError(.closed, "the WebSocket is closed", isRetryable: false)
-            case .full: await waitForSpace()
-            }
-        }
-    }
-
+    /// Waits until some of what is queued has been handed to the kernel.
     private func waitForSpace() async {
         await withCheckedContinuation { continuation in
             let mustWait = state.withLock { state in
@@ -218,49 +225,98 @@ package final class WebSocket: Sendable {
         }
     }
 
-    private func add(_ opcode: WebSocketOpcode, _ payload: [UInt8]) -> WebSocketOutbox.Admission {
-        let frame = frame(opcode, payload)
-        let admission = state.withLock { $0.outbox.add(frame) }
-        if admission == .queued(startsWriter: true) { startWriter() }
+    private func add(_ text: String) -> WebSocketOutbox.Admission {
+        var text = text
+        return text.withUTF8 { add(.text, UnsafeRawBufferPointer($0)) }
+    }
+
+    private func add(_ bytes: [UInt8]) -> WebSocketOutbox.Admission {
+        bytes.withUnsafeBytes { add(.binary, $0) }
+    }
+
+    private func add(_ opcode: WebSocketOpcode, _ payload: UnsafeRawBufferPointer) -> WebSocketOutbox.Admission {
+        let mask = newMask()
+        let admission = state.withLock { $0.outbox.add(opcode, payload, mask: mask) }
+        if case .queued(let needsSender) = admission { wakeSender(ifNeeded: needsSender) }
         return admission
     }
 
-    private func frame(_ opcode: WebSocketOpcode, _ payload: [UInt8]) -> [UInt8] {
-        var frame: [UInt8] = []
-        let mask = role == .client ? UInt32.random(in: 0...UInt32.max) : nil
-        WebSocketFrame.append(opcode, payload: payload, mask: mask, to: &frame)
-        return frame
-    }
+    private func newMask() -> UInt32? { role == .client ? UInt32.random(in: 0...UInt32.max) : nil }
 
-    private func startWriter() {
-        loop.spawn { [self] in await write() }
-    }
-
-    /// Sends what waits, and ends when nothing does.
-    private func write() async {
-        while true {
-            let (batch, waiters) = state.withLock { state in
-                let batch = state.outbox.nextBatch()
-                defer { state.spaceWaiters = [] }
-                return (batch, state.spaceWaiters)
-            }
-            for waiter in waiters { waiter.resume() }
-            if batch.isEmpty { return }
-            do {
-                var offset = 0
-                while offset < batch.count {
-                    let end = min(offset + 64 * 1024, batch.count)
-                    inbound.sendDeadline.set(.milliseconds(configuration.sendTimeoutMs))
-                    try await stream.send(offset == 0 && end == batch.count ? batch : Array(batch[offset..<end]))
-                    offset = end
-                }
-                inbound.sendDeadline.lift()
-            } catch {
-                inbound.sendDeadline.lift()
-                abort(code: error == .timedOut ? Self.tooSlowCode : Self.abnormalCode)
-                return
-            }
+    /// An answer to the last message that has come goes out at once; others at the end of the loop's turn, together.
+    private func wakeSender(ifNeeded isNeeded: Bool) {
+        if loop.isCurrent, onLoop.sendsAtOnce {
+            onLoop.sendsAtOnce = false
+            flush()
+        } else if isNeeded {
+            loop.execute { [self] in flush() }
         }
+    }
+
+    /// Hands what is queued to the kernel, unless a task does. On the loop.
+    private func flush() {
+        guard !onLoop.hasWriter else { return }
+        while case let batch = nextBatch(), !batch.isEmpty {
+            do {
+                let sent = try stream.trySend(batch)
+                guard sent < batch.count else { continue }
+                onLoop.hasWriter = true
+                loop.spawn { [self] in await write(batch, from: sent) }
+            } catch {
+                abort(code: Self.abnormalCode)
+            }
+            return
+        }
+    }
+
+    /// Sends what waits, as the kernel takes it, and ends when nothing does.
+    private func write(_ first: [UInt8], from start: Int) async {
+        let deadline = StreamDeadline(stream)
+        defer {
+            deadline.cancel()
+            onLoop.hasWriter = false
+        }
+        var batch = first
+        var sent = start
+        do {
+            while !batch.isEmpty {
+                while sent < batch.count {
+                    deadline.set(.milliseconds(configuration.sendTimeoutMs))
+                    try await stream.waitUntilSendable()
+                    sent += try stream.trySend(batch, from: sent)
+                }
+                batch = heldPong() ?? nextBatch()
+                sent = batch.isEmpty ? 0 : try stream.trySend(batch)
+            }
+        } catch {
+            abort(code: error == .timedOut ? Self.tooSlowCode : Self.abnormalCode)
+        }
+    }
+
+    private func nextBatch() -> [UInt8] {
+        let (batch, waiters) = state.withLock { state in
+            let batch = state.outbox.nextBatch()
+            defer { state.spaceWaiters = [] }
+            return (batch, state.spaceWaiters)
+        }
+        for waiter in waiters { waiter.resume() }
+        return batch
+    }
+
+    private func answerPing(_ payload: [UInt8]) {
+        if onLoop.hasWriter {
+            onLoop.heldPing = payload
+        } else {
+            _ = payload.withUnsafeBytes { add(.pong, $0) }
+        }
+    }
+
+    private func heldPong() -> [UInt8]? {
+        guard let payload = onLoop.heldPing else { return nil }
+        onLoop.heldPing = nil
+        var frame: [UInt8] = []
+        WebSocketFrame.append(.pong, payload: payload, mask: newMask(), to: &frame)
+        return frame
     }
 
     // MARK: Closing
@@ -270,7 +326,7 @@ package final class WebSocket: Sendable {
     package func close(code: UInt16 = 1000, reason: String = "") async {
         beginClose(code: code, reason: reason, dropping: code == Self.tooSlowCode)
         try? await loop.run { [self] in
-            if !inbound.isReceiving { while await receiveOnLoop() != nil {} }
+            if !onLoop.isReceiving { while await receiveOnLoop() != nil {} }
             await untilFinished()
         }
     }
@@ -288,21 +344,22 @@ package final class WebSocket: Sendable {
     /// Queues the close frame if none is, ours or the echo of the peer's.
     private func beginClose(code: UInt16, reason: String, dropping: Bool) {
         let payload = code == 1005 ? [] : WebSocketFrame.closePayload(code: code, reason: reason)
-        let frame = frame(.close, payload)
+        let mask = newMask()
         let (admission, waiters) = state.withLock { state in
             if state.closeCode == nil {
                 state.closeCode = code
                 state.closeReason = reason
             }
             defer { state.spaceWaiters = [] }
-            return (state.outbox.close(with: frame, dropping: dropping), state.spaceWaiters)
+            let admission = payload.withUnsafeBytes { state.outbox.close($0, mask: mask, dropping: dropping) }
+            return (admission, state.spaceWaiters)
         }
         for waiter in waiters { waiter.resume() }
-        guard case .queued(let startsWriter) = admission else { return }
-        if startsWriter { startWriter() }
+        guard case .queued(let needsSender) = admission else { return }
+        if needsSender { loop.execute { [self] in flush() } }
         loop.execute { [self] in
-            guard inbound.closeTimer == nil, !stream.isClosed else { return }
-            inbound.closeTimer = loop.schedule(after: .milliseconds(configuration.closeTimeoutMs)) { [weak self] in
+            guard onLoop.closeTimer == nil, !stream.isClosed else { return }
+            onLoop.closeTimer = loop.schedule(after: .milliseconds(configuration.closeTimeoutMs)) { [weak self] in
                 self?.stream.close(.timedOut)
             }
         }
@@ -310,6 +367,7 @@ package final class WebSocket: Sendable {
 
     /// Lets what waits go out, then closes the connection. On the loop.
     private func finish() async {
+        flush()
         await waitUntilSent()
         if !stream.isClosed {
             await stream.finish()
@@ -321,7 +379,7 @@ package final class WebSocket: Sendable {
     /// Closing over unread bytes would make the kernel reset the connection and take the close frame back. The timer that
     /// began with the close ends this.
     private func dropUntilEnd() async {
-        guard inbound.closeTimer != nil else { return }
+        guard onLoop.closeTimer != nil else { return }
         do {
             repeat { stream.inbound.consume(stream.inbound.count) } while try await stream.receive()
         } catch {}
@@ -344,11 +402,10 @@ package final class WebSocket: Sendable {
 
     /// Closes the connection and tells everybody. On the loop.
     private func abort(code: UInt16) {
-        if let timer = inbound.pingTimer { loop.cancel(timer) }
-        if let timer = inbound.closeTimer { loop.cancel(timer) }
-        inbound.pingTimer = nil
-        inbound.closeTimer = nil
-        inbound.sendDeadline.cancel()
+        if let timer = onLoop.pingTimer { loop.cancel(timer) }
+        if let timer = onLoop.closeTimer { loop.cancel(timer) }
+        onLoop.pingTimer = nil
+        onLoop.closeTimer = nil
         stream.close()
         let waiters = state.withLock { state in
             if state.closeCode == nil { state.closeCode = code }
@@ -366,23 +423,23 @@ package final class WebSocket: Sendable {
     // MARK: Liveness
 
     private func schedulePing(after delay: Duration) {
-        inbound.pingTimer = loop.schedule(after: delay) { [weak self] in self?.ping() }
+        onLoop.pingTimer = loop.schedule(after: delay) { [weak self] in self?.ping() }
     }
 
     private func ping() {
         let interval = Duration.milliseconds(configuration.pingIntervalMs)
-        let silence = loop.now - inbound.lastArrival
+        let silence = loop.now - onLoop.lastArrival
         guard silence >= interval else { return schedulePing(after: interval - silence) }
-        _ = add(.ping, [])
-        inbound.awaitsPong = true
-        inbound.pingTimer = loop.schedule(after: .milliseconds(configuration.pongTimeoutMs)) { [weak self] in
+        _ = add(.ping, UnsafeRawBufferPointer(start: nil, count: 0))
+        onLoop.awaitsPong = true
+        onLoop.pingTimer = loop.schedule(after: .milliseconds(configuration.pongTimeoutMs)) { [weak self] in
             self?.checkPong()
         }
     }
 
     private func checkPong() {
         // While nobody receives, silence says nothing about the peer.
-        if inbound.awaitsPong, inbound.isReceiving {
+        if onLoop.awaitsPong, onLoop.isReceiving {
             stream.close(.timedOut)
         } else {
             schedulePing(after: .milliseconds(configuration.pingIntervalMs))

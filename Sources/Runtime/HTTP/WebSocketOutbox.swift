@@ -1,24 +1,28 @@
 import WebSocketCodec
 
-/// The frames that wait to be sent on one WebSocket, bounded in bytes. A struct without I/O: its owner locks it, and acts
-/// upon what it returns.
+/// The frames that wait to be sent on one WebSocket, bounded in bytes: one behind the other, as they go out. A struct without
+/// I/O: its owner locks it, and acts upon what it returns. It takes no memory when nothing waits.
 struct WebSocketOutbox {
     enum Admission: Equatable {
-        /// Queued; whoever gets `true` starts the writer.
-        case queued(startsWriter: Bool)
+        /// Queued; whoever gets `true` sees to it that it is sent.
+        case queued(needsSender: Bool)
         case full
         case closed
     }
 
-    /// What a frame takes in memory beside its bytes: without counting it, many answers to empty pings would take far more
-    /// than the bound.
-    private static let frameCostBytes = 64
+    /// Frames go to the kernel together up to this.
+    private static let batchBytes = 64 * 1024
 
     private let maxBytes: Int
-    private var frames: [[UInt8]] = []
+    /// Batches that are full, the oldest first.
+    private var fullBatches: [[UInt8]] = []
+    /// Where frames are added.
+    private var batch: [UInt8] = []
     private var queuedBytes = 0
+    /// Of the batch that is being sent.
     private var inFlightBytes = 0
-    private var hasWriter = false
+    /// Somebody sends, or is about to.
+    private var hasSender = false
     /// A close frame is the last one.
     private(set) var isClosed = false
 
@@ -26,65 +30,68 @@ struct WebSocketOutbox {
         self.maxBytes = maxBytes
     }
 
-    var isEmpty: Bool { frames.isEmpty && inFlightBytes == 0 }
+    var isEmpty: Bool { queuedBytes == 0 && inFlightBytes == 0 }
 
     /// Queues a frame. One that is larger than the bound is taken when nothing else waits.
-    mutating func add(_ frame: [UInt8]) -> Admission {
+    mutating func add(_ opcode: WebSocketOpcode, _ payload: UnsafeRawBufferPointer, mask: UInt32?) -> Admission {
         if isClosed { return .closed }
-        let waiting = queuedBytes + inFlightBytes
-        guard waiting == 0 || waiting + frame.count <= maxBytes && frames.count <= maxBytes / Self.frameCostBytes else {
-            return .full
-        }
-        return push(frame)
+        let needed = queuedBytes + inFlightBytes + payload.count + WebSocketFrame.maxHeaderBytes
+        guard isEmpty || needed <= maxBytes else { return .full }
+        return push(opcode, payload, mask)
     }
 
     /// Queues the close frame, whatever waits before it.
     ///
     /// - Parameter dropping: forget the frames that wait: the peer does not read them.
-    mutating func close(with frame: [UInt8], dropping: Bool) -> Admission {
+    mutating func close(_ payload: UnsafeRawBufferPointer, mask: UInt32?, dropping: Bool) -> Admission {
         if isClosed { return .closed }
         isClosed = true
-        if dropping {
-            frames = []
-            queuedBytes = 0
+        if dropping { forget() }
+        return push(.close, payload, mask)
+    }
+
+    private mutating func push(
+        _ opcode: WebSocketOpcode, _ payload: UnsafeRawBufferPointer, _ mask: UInt32?
+    ) -> Admission {
+        if !batch.isEmpty, batch.count + payload.count + WebSocketFrame.maxHeaderBytes > Self.batchBytes {
+            fullBatches.append(batch)
+            batch = []
         }
-        return push(frame)
+        let before = batch.count
+        WebSocketFrame.append(opcode, payload: payload, mask: mask, to: &batch)
+        queuedBytes += batch.count - before
+        let needsSender = !hasSender
+        hasSender = true
+        return .queued(needsSender: needsSender)
     }
 
-    private mutating func push(_ frame: [UInt8]) -> Admission {
-        frames.append(frame)
-        queuedBytes += frame.count
-        let startsWriter = !hasWriter
-        hasWriter = true
-        return .queued(startsWriter: startsWriter)
-    }
-
-    /// The next frames to hand to the kernel in one call, the ones before being sent; empty when there are none, and the
-    /// writer ends.
+    /// The next frames to hand to the kernel in one call, the ones before being sent; empty when there are none, and sending
+    /// ends.
     mutating func nextBatch() -> [UInt8] {
-        inFlightBytes = 0
-        guard let first = frames.first else {
-            hasWriter = false
-            return []
+        let next: [UInt8]
+        if fullBatches.isEmpty {
+            next = batch
+            batch = []
+        } else {
+            next = fullBatches.removeFirst()
         }
-        var batch = first
-        var taken = 1
-        while taken < frames.count, batch.count + frames[taken].count <= 64 * 1024 {
-            batch += frames[taken]
-            taken += 1
-        }
-        frames.removeFirst(taken)
-        queuedBytes -= batch.count
-        inFlightBytes = batch.count
-        return batch
+        inFlightBytes = next.count
+        queuedBytes -= next.count
+        hasSender = !next.isEmpty
+        return next
     }
 
     /// Nothing more can be sent.
     mutating func abandon() {
         isClosed = true
-        hasWriter = false
-        frames = []
-        queuedBytes = 0
+        hasSender = false
         inFlightBytes = 0
+        forget()
+    }
+
+    private mutating func forget() {
+        fullBatches = []
+        batch = []
+        queuedBytes = 0
     }
 }

@@ -21,6 +21,7 @@ extension WebSocket.Configuration {
         section.read("ping_interval_ms", &pingIntervalMs, in: 100...3_600_000)
         section.read("pong_timeout_ms", &pongTimeoutMs, in: 100...3_600_000)
         section.read("close_timeout_ms", &closeTimeoutMs, in: 100...600_000)
+        section.read("max_empty_fragments", &maxEmptyFragments, in: 0...1_000_000)
     }
 }
 
