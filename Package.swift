@@ -150,7 +150,7 @@ func tests(_ name: String, _ more: [String] = []) -> Target {
 
 /// Programs that measure, and what they need; Scripts/bench builds and runs them.
 let benchmarks: [Target] = [
-    .target(name: "CLoadGenerator", path: "Benchmarks/CLoadGenerator"),
+    .target(name: "CLoadGenerator", dependencies: ["COpenSSL"], path: "Benchmarks/CLoadGenerator"),
     .target(
         name: "BenchmarkSupport", dependencies: ["CLoadGenerator"], path: "Benchmarks/BenchmarkSupport",
         swiftSettings: swiftSettings),
@@ -162,7 +162,7 @@ let benchmarks: [Target] = [
         path: "Benchmarks/relay-bench", swiftSettings: swiftSettings),
     .executableTarget(
         name: "runtime-bench",
-        dependencies: ["Base", "Crypto", "HTTPCodec", "Runtime", "HTTP", "BenchmarkSupport"],
+        dependencies: ["Base", "Crypto", "HTTPCodec", "Runtime", "HTTP", "TURNTesting", "CLoadGenerator", "BenchmarkSupport"],
         path: "Benchmarks/runtime-bench", swiftSettings: swiftSettings),
 ]
 

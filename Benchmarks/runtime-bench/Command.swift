@@ -3,36 +3,70 @@ import BenchmarkSupport
 /// What the command line asks for.
 enum Command {
     case help
+    case measure(Plan)
     case serve(directory: String)
-    case compare(Plan)
+    case serveUDP(UDPBenchServer.Role)
+    case serveUDPInC(UDPBenchServer.Role)
+    case hold(port: UInt16, HeldConnections.Kind, count: Int)
+    case trickle(port: UInt16, count: Int)
 
-    /// What is compared, and for how long.
+    /// What is measured, and for how long.
     struct Plan {
         var rounds = 5
         var secondsPerScenario = 2
-        var contenders = Contender.allCases
+        /// Nil for both sides.
+        var isOursAlone: Bool?
         var scenarios = Scenario.all
+        var includesSlowClients = true
+        var heldConnections = HeldConnections.Kind.allCases
+        var connections = 50_000
+
+        func wants(_ contender: Contender) -> Bool { isOursAlone.map { $0 == contender.isOurs } ?? true }
+
+        /// Leaves only what fits one of the names.
+        mutating func restrict(to names: [Substring]) {
+            func isWanted(_ name: String) -> Bool {
+                names.contains { $0.hasSuffix("-") ? name.hasPrefix($0) : name == $0 }
+            }
+            scenarios.removeAll { !isWanted($0.name) }
+            includesSlowClients = isWanted(Self.slowClients)
+            heldConnections.removeAll { !isWanted(Self.name(of: $0)) }
+        }
+
+        static let slowClients = "slow-clients"
+        static func name(of kind: HeldConnections.Kind) -> String { "memory-\(kind.rawValue)" }
+
+        var isEmpty: Bool { scenarios.isEmpty && !includesSlowClients && heldConnections.isEmpty }
     }
 
     static let usage = """
-        Puts the same load on Skerry's runtime and on nginx in turns, and prints what it costs each, as Markdown.
+        Puts the same load on Skerry's runtime and on programs of others in turns, and prints what it costs each, as
+        Markdown.
 
-        usage: runtime-bench [--rounds N] [--seconds S] [--server NAME] [--only NAME[,NAME...]]
-               runtime-bench --serve DIRECTORY
+        usage: runtime-bench [--rounds N] [--seconds S] [--connections N] [--server ours|peer] [--only NAME[,NAME...]]
+               runtime-bench --serve DIRECTORY | --serve-udp echo|relay | --serve-udp-c echo|relay
 
-          --rounds N     rounds, each with new servers and every scenario (default 5)
-          --seconds S    duration of a scenario (default 2)
-          --server NAME  only this server: \(Contender.allCases.map(\.rawValue).joined(separator: ", "))
-          --only NAMES   only these scenarios; a name that ends in - stands for all that begin with it
-          --serve DIR    be the server, with one event loop, until SIGTERM, and print the port, which takes plain
-                         connections and TLS: /16k from memory, /1m and /50m by sendfile from DIR/www, certificate and key
-                         in DIR/certificate.pem and DIR/key.pem
-          --help         this text
+          --rounds N       rounds, each with new servers and every scenario (default 5)
+          --seconds S      duration of a scenario (default 2)
+          --connections N  how many idle connections memory is counted over (default 50000)
+          --server WHICH   only ours, or only the peers
+          --only NAMES     only these; a name that ends in - stands for all that begin with it
+          --serve DIR      be the server, with one event loop, until SIGTERM, and print the port, which takes plain
+                           connections and TLS: /16k from memory, /1m and /50m by sendfile from DIR/www, WebSockets at
+                           /echo; certificate and key in DIR/certificate.pem and DIR/key.pem
+          --serve-udp R    be a UDP server on one event loop, and print its ports; --serve-udp-c: the one in C
+          --help           this text
 
         A quick look at one scenario: runtime-bench --only http-16k --rounds 1
 
-        \(Scenario.all.map { "  \($0.name.padded(to: 15))\($0.title)" }.joined(separator: "\n"))
+        \(names.map { "  \($0.name.padded(to: 19))\($0.title)" }.joined(separator: "\n"))
         """
+
+    private static var names: [(name: String, title: String)] {
+        Scenario.all.map { ($0.name, "\($0.title) (\($0.peer.name))") }
+            + [(Plan.slowClients, "the others' waiting times beside 10,000 slow clients (nginx)")]
+            + HeldConnections.Kind.allCases.map { (Plan.name(of: $0), "idle: \($0.title)") }
+    }
 
     init(_ arguments: [String]) throws {
         var plan = Plan()
@@ -49,6 +83,24 @@ enum Command {
             case "--serve":
                 self = .serve(directory: try value())
                 return
+            case "--serve-udp":
+                self = .serveUDP(try Self.role(try value()))
+                return
+            case "--serve-udp-c":
+                self = .serveUDPInC(try Self.role(try value()))
+                return
+            case "--hold":
+                let (port, kind, count) = (
+                    UInt16(try value()), HeldConnections.Kind(rawValue: try value()), Int(try value())
+                )
+                guard let port, let kind, let count else { throw BadUsage("--hold takes a port, a kind and a number") }
+                self = .hold(port: port, kind, count: count)
+                return
+            case "--trickle":
+                guard let port = UInt16(try value()), let count = Int(try value())
+                else { throw BadUsage("--trickle takes a port and a number") }
+                self = .trickle(port: port, count: count)
+                return
             case "--rounds":
                 guard let rounds = Int(try value()), (1...1000).contains(rounds)
                 else { throw BadUsage("--rounds takes a number from 1 to 1000") }
@@ -57,28 +109,26 @@ enum Command {
                 guard let seconds = Int(try value()), (1...600).contains(seconds)
                 else { throw BadUsage("--seconds takes a number from 1 to 600") }
                 plan.secondsPerScenario = seconds
+            case "--connections":
+                guard let connections = Int(try value()), (100...1_000_000).contains(connections)
+                else { throw BadUsage("--connections takes a number from 100 to 1000000") }
+                plan.connections = connections
             case "--server":
-                guard let contender = Contender(rawValue: try value())
-                else { throw BadUsage("--server takes one of the names that --help lists") }
-                plan.contenders = [contender]
+                let which = try value()
+                guard which == "ours" || which == "peer" else { throw BadUsage("--server takes ours or peer") }
+                plan.isOursAlone = which == "ours"
             case "--only":
-                plan.scenarios = try Self.scenarios(try value())
+                plan.restrict(to: try value().split(separator: ","))
+                guard !plan.isEmpty else { throw BadUsage("--only names nothing that there is; see --help") }
             default:
                 throw BadUsage("unknown argument \(argument); see --help")
             }
         }
-        self = .compare(plan)
+        self = .measure(plan)
     }
 
-    private static func scenarios(_ list: String) throws -> [Scenario] {
-        let wanted = list.split(separator: ",")
-        for name in wanted where !Scenario.all.contains(where: { fits($0, name) }) {
-            throw BadUsage("there is no scenario \(name); see --help")
-        }
-        return Scenario.all.filter { scenario in wanted.contains { fits(scenario, $0) } }
-    }
-
-    private static func fits(_ scenario: Scenario, _ wanted: Substring) -> Bool {
-        wanted.hasSuffix("-") ? scenario.name.hasPrefix(wanted) : scenario.name == wanted
+    private static func role(_ name: String) throws -> UDPBenchServer.Role {
+        guard let role = UDPBenchServer.Role(rawValue: name) else { throw BadUsage("a UDP server is echo or relay") }
+        return role
     }
 }

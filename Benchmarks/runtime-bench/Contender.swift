@@ -1,111 +1,102 @@
-import Base
 import BenchmarkSupport
 import Glibc
 
 /// The servers that are compared.
-enum Contender: String, CaseIterable {
+enum Contender: String {
     case skerry
     case nginx
+    case node
+    case skerryUDPEcho, skerryUDPRelay
+    case cUDPEcho, cUDPRelay
+
+    var isOurs: Bool {
+        switch self {
+        case .skerry, .skerryUDPEcho, .skerryUDPRelay: true
+        case .nginx, .node, .cUDPEcho, .cUDPRelay: false
+        }
+    }
+
+    /// In tables.
+    var name: String {
+        switch self {
+        case .skerry, .skerryUDPEcho, .skerryUDPRelay: "Skerry"
+        case .nginx: "nginx"
+        case .node: "Node.js ws"
+        case .cUDPEcho, .cUDPRelay: "C"
+        }
+    }
 
     /// What the figures are about.
     var title: String {
         get throws {
             switch self {
-            case .skerry: "Skerry: EdgeListener and HTTPServer, one event loop (`runtime-bench --serve`)"
+            case .skerry: "Skerry: EdgeListener and HTTPServer, one event loop (`runtime-bench --serve`)."
             case .nginx:
                 """
-                \(try Self.nginxVersion()): one worker without a master, sendfile on, open_file_cache off, access_log off; \
-                TLS 1.3 with session tickets, OpenSSL of the same version
+                \(try Self.version(of: "nginx -v")): one worker without a master, sendfile on, open_file_cache off, \
+                access_log off; TLS 1.3 with AES-256-GCM and session tickets. Both use the same OpenSSL and certificate \
+                (ECDSA P-256).
                 """
+            case .node: "Node.js \(try Self.version(of: "node --version")) with ws, perMessageDeflate off."
+            case .skerryUDPEcho, .skerryUDPRelay: "Skerry: UDPSocket on one event loop (`runtime-bench --serve-udp`)."
+            case .cUDPEcho, .cUDPRelay: "C: recvfrom and sendto without checks (`runtime-bench --serve-udp-c`)."
             }
         }
     }
 
     /// Starts the server on one processor, and waits until it listens.
     ///
-    /// - Parameter directory: holds `www`, `certificate.pem` and `key.pem`.
+    /// - Parameter directory: as `Fixtures` made it.
     func start(processor: Int32, directory: String) throws -> RunningContender {
+        guard let command = command(directory) else {
+            return try Nginx.start(processor: processor, directory: directory)
+        }
+        let process = try ServerProcess(command, processor: processor, showsErrors: true)
+        let ports = process.firstLine()?.split(separator: " ").compactMap { UInt16($0) } ?? []
+        guard let first = ports.first, let last = ports.last else { throw BenchError("\(name) did not start") }
+        return RunningContender(process: process, ports: (first, last))
+    }
+
+    /// Of servers that choose their ports themselves, and print them.
+    private func command(_ directory: String) -> [String]? {
         switch self {
-        case .skerry:
-            let process = try ServerProcess(
-                [ServerProcess.ownPath, "--serve", directory], processor: processor, showsErrors: true)
-            guard let port = process.firstLine().flatMap({ UInt16($0) }) else {
-                throw BenchError("the server did not start")
-            }
-            return RunningContender(process: process, plainPort: port, tlsPort: port)
-        case .nginx:
-            let ports = try freePorts(2)
-            let configuration = "\(directory)/nginx.conf"
-            try write(Self.nginxConfiguration(directory, plain: ports[0], tls: ports[1]), to: configuration)
-            let process = try ServerProcess(
-                ["nginx", "-p", directory, "-c", configuration], processor: processor, showsErrors: true)
-            let running = RunningContender(process: process, plainPort: ports[0], tlsPort: ports[1])
-            let deadline = ContinuousClock.now + .seconds(10)
-            while !isListening(on: ports[1]) {
-                guard ContinuousClock.now < deadline else { throw BenchError("nginx did not start") }
-                usleep(10_000)
-            }
-            return running
+        case .nginx: nil
+        case .skerry: [ServerProcess.ownPath, "--serve", directory]
+        case .skerryUDPEcho: [ServerProcess.ownPath, "--serve-udp", "echo"]
+        case .skerryUDPRelay: [ServerProcess.ownPath, "--serve-udp", "relay"]
+        case .cUDPEcho: [ServerProcess.ownPath, "--serve-udp-c", "echo"]
+        case .cUDPRelay: [ServerProcess.ownPath, "--serve-udp-c", "relay"]
+        // Where Debian has the modules; a Node.js from elsewhere does not look there.
+        case .node: ["env", "NODE_PATH=/usr/share/nodejs", "node", "-e", Self.nodeScript]
         }
     }
 
-    private static func nginxVersion() throws -> String {
-        // It writes its version to standard error.
-        let (output, _) = try ServerProcess(["sh", "-c", "nginx -v 2>&1"], processor: nil).finish()
-        guard let version = output.split(separator: " ").last(where: { $0.hasPrefix("nginx/") }) else {
-            throw BenchError("nginx is not installed (Scripts/deps installs it)")
-        }
-        return String(version.prefix { $0 != "\n" })
-    }
+    private static let nodeScript = """
+        const { WebSocketServer } = require('ws')
+        const server = new WebSocketServer({ port: 0, host: '127.0.0.1', perMessageDeflate: false })
+        server.on('connection', socket => socket.on('message', (data, isBinary) => socket.send(data, { binary: isBinary })))
+        server.on('listening', () => console.log(server.address().port))
+        """
 
-    /// Nothing of Debian's configuration, and no master: the process that we start is the one that serves.
-    private static func nginxConfiguration(_ directory: String, plain: UInt16, tls: UInt16) -> String {
-        """
-        daemon off;
-        master_process off;
-        worker_processes 1;
-        worker_rlimit_nofile \(descriptorLimit());
-        error_log stderr crit;
-        pid \(directory)/nginx.pid;
-        events {
-            use epoll;
-            worker_connections \(descriptorLimit());
+    private static func version(of command: String) throws -> String {
+        // nginx writes its version to standard error.
+        let (output, status) = try ServerProcess(["sh", "-c", "\(command) 2>&1"], processor: nil).finish()
+        guard status == 0, let version = output.split(whereSeparator: \.isWhitespace).last else {
+            throw BenchError("\(command) does not work (Scripts/deps installs it)")
         }
-        http {
-            access_log off;
-            sendfile on;
-            open_file_cache off;
-            keepalive_requests 1000000000;
-            keepalive_timeout 3600s;
-            client_header_timeout 3600s;
-            default_type application/octet-stream;
-            client_body_temp_path \(directory)/body;
-            proxy_temp_path \(directory)/proxy;
-            fastcgi_temp_path \(directory)/fastcgi;
-            uwsgi_temp_path \(directory)/uwsgi;
-            scgi_temp_path \(directory)/scgi;
-            ssl_certificate \(directory)/certificate.pem;
-            ssl_certificate_key \(directory)/key.pem;
-            ssl_protocols TLSv1.3;
-            ssl_conf_command Ciphersuites TLS_AES_256_GCM_SHA384;
-            ssl_session_tickets on;
-            server {
-                listen 127.0.0.1:\(plain) backlog=4096;
-                listen 127.0.0.1:\(tls) ssl http2 backlog=4096;
-                root \(directory)/www;
-            }
-        }
-        """
+        return String(version)
     }
 }
 
 /// A server that is ready for the load.
 struct RunningContender {
     let process: ServerProcess
-    let plainPort: UInt16
-    let tlsPort: UInt16
+    /// For plain connections and for TLS; or the two sides of a relay.
+    let ports: (first: UInt16, second: UInt16)
+
+    func port(isTLS: Bool) -> UInt16 { isTLS ? ports.second : ports.first }
 
     func url(_ path: String, isTLS: Bool) -> String {
-        isTLS ? "https://127.0.0.1:\(tlsPort)\(path)" : "http://127.0.0.1:\(plainPort)\(path)"
+        "\(isTLS ? "https" : "http")://127.0.0.1:\(port(isTLS: isTLS))\(path)"
     }
 }

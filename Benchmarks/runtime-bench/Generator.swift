@@ -1,7 +1,8 @@
 import BenchmarkSupport
+import CLoadGenerator
 import Glibc
 
-/// The programs of others that make the load, on one thread. They inherit our processor.
+/// What makes the load, on one thread: programs of others, which inherit our processor, or our own code on this thread.
 struct Generator {
     private let script: String
 
@@ -13,8 +14,9 @@ struct Generator {
             """
             done = function(summary, latency, requests)
                 local errors = summary.errors
-                print(string.format("figures %d %d %d", summary.requests, summary.bytes,
-                    errors.connect + errors.read + errors.write + errors.status + errors.timeout))
+                print(string.format("figures %d %d %d %d %d", summary.requests, summary.bytes,
+                    errors.connect + errors.read + errors.write + errors.status + errors.timeout,
+                    latency:percentile(50), latency:percentile(99)))
             end
             """, to: script)
     }
@@ -26,16 +28,34 @@ struct Generator {
         case .h2load(let path, let connections, let streams):
             try h2load(
                 connections: connections, streams: streams, seconds: seconds, url: contender.url(path, isTLS: true))
+        case .handshakes(let isResumed, let inFlight):
+            Self.own {
+                skerry_handshakes(
+                    contender.ports.second, isResumed ? 1 : 0, Int32(inFlight), Int64(seconds) * 1_000_000_000, $0)
+            }
+        case .webSocketEcho(let connections, let payloadBytes):
+            Self.own {
+                skerry_echo(
+                    contender.ports.first, Int32(connections), Int32(payloadBytes), Int64(seconds) * 1_000_000_000, $0)
+            }
+        case .udp(let flows, let burst, let payloadBytes):
+            try DatagramLoad(flows, to: contender.ports).run(burst, payloadBytes, seconds: seconds)
         }
     }
 
-    private func wrk(connections: Int, seconds: Int, url: String) throws -> LoadOutcome {
+    private static func own(_ run: (UnsafeMutablePointer<skerry_connect_tally>) -> Void) -> LoadOutcome {
+        var tally = skerry_connect_tally()
+        run(&tally)
+        return LoadOutcome(count: Int(tally.done), faults: Int(tally.failed))
+    }
+
+    func wrk(connections: Int, seconds: Int, url: String) throws -> LoadOutcome {
         let output = try Self.output(
             of: ["wrk", "-t1", "-c\(connections)", "-d\(seconds)s", "--timeout", "10s", "-s", script, url])
         let line = output.split(separator: "\n").first { $0.hasPrefix("figures ") }
         let figures = (line ?? "").split(separator: " ").dropFirst().compactMap { Int($0) }
-        guard figures.count == 3 else { throw BenchError("wrk printed no figures:\n\(output)") }
-        return LoadOutcome(requests: figures[0], bytes: figures[1], faults: figures[2])
+        guard figures.count == 5 else { throw BenchError("wrk printed no figures:\n\(output)") }
+        return LoadOutcome(count: figures[0], bytes: figures[1], faults: figures[2], p50: figures[3], p99: figures[4])
     }
 
     private func h2load(connections: Int, streams: Int, seconds: Int, url: String) throws -> LoadOutcome {
@@ -54,7 +74,7 @@ struct Generator {
             return value
         }
         return LoadOutcome(
-            requests: try figure("requests:", "succeeded"), bytes: try figure("traffic:", "total"),
+            count: try figure("requests:", "succeeded"), bytes: try figure("traffic:", "total"),
             faults: try figure("requests:", "failed"))
     }
 

@@ -17,6 +17,7 @@ enum HTTPBenchServer {
         var configuration = HTTPServer.Configuration()
         configuration.idleTimeoutMs = 3_600_000
         configuration.headTimeoutMs = 3_600_000
+        configuration.webSocket.pingIntervalMs = 3_600_000
         let server = HTTPServer(
             configuration: configuration, routes: try routes(directory), logger: logger, metrics: metrics)
         var listening = EdgeListener.Configuration()

@@ -9,7 +9,7 @@ struct Report {
 
     private let plan: Command.Plan
     private let processors: Processors
-    var titles: [String] = []
+    private var titles: [String] = []
     /// What was done per second of the server's processor time, by round.
     private var samples: [Key: [Double]] = [:]
     private var faults: [Key: Int] = [:]
@@ -23,6 +23,11 @@ struct Report {
         self.processors = processors
     }
 
+    mutating func describe(_ contender: Contender) throws {
+        let title = try contender.title
+        if !titles.contains(title) { titles.append(title) }
+    }
+
     mutating func add(
         _ contender: Contender, _ scenario: Scenario, _ outcome: LoadOutcome, processorNs: UInt64,
         from start: ProcessorTime, to end: ProcessorTime
@@ -30,7 +35,7 @@ struct Report {
         let key = Key(contender: contender, scenario: scenario.name)
         let done =
             switch scenario.unit {
-            case .requests: Double(outcome.requests)
+            case .requests, .handshakes, .messages, .datagrams: Double(outcome.count)
             case .megabytes: Double(outcome.bytes) / 1e6
             }
         let value = done / (Double(processorNs) / 1e9)
@@ -53,15 +58,15 @@ struct Report {
             "- Everything else on the machine used \(max(0, 100 * othersNs / max(1, elapsedNs))) percent of a processor."
         )
         say("")
-        let columns = plan.contenders.map(\.rawValue) + (plan.contenders.count == 2 ? ["ratio"] : [])
-        say(
-            "| per second of the server's processor time, min / median / max | " + columns.joined(separator: " | ")
-                + " |")
-        say("|---|" + columns.map { _ in "---|" }.joined())
+        say(row("per second of the server's processor time, min / median / max", ["Skerry", "peer", "ratio"]))
+        say("|---|---|---|---|")
         for scenario in plan.scenarios {
-            let values = plan.contenders.map { samples[Key(contender: $0, scenario: scenario.name)] ?? [] }
-            var cells = values.map { Spread($0).text(decimals: 0) }
-            if values.count == 2 { cells.append(Spread(zip(values[0], values[1]).map { $0 / $1 }).text(decimals: 2)) }
+            let ours = samples[Key(contender: scenario.ours, scenario: scenario.name)] ?? []
+            let peer = samples[Key(contender: scenario.peer, scenario: scenario.name)] ?? []
+            let cells = [
+                Spread(ours).text(decimals: 0), "\(scenario.peer.name) \(Spread(peer).text(decimals: 0))",
+                Spread(zip(ours, peer).map { $0 / $1 }).text(decimals: 2),
+            ]
             say(row("\(scenario.title): \(scenario.unit.rawValue)", cells))
         }
         for (key, count) in faults where count > 0 {

@@ -12,13 +12,40 @@ enum RuntimeBench {
                 print(Command.usage)
             case .serve(let directory):
                 try await HTTPBenchServer.run(directory)
-            case .compare(let plan):
-                var comparison = Comparison(plan, on: try Processors())
-                try comparison.run()
+            case .serveUDP(let role):
+                try await UDPBenchServer.run(role)
+            case .serveUDPInC(let role):
+                try UDPBenchServer.runInC(role)
+            case .hold(let port, let kind, let count):
+                try HeldConnections.run(port, kind, count)
+            case .trickle(let port, let count):
+                try SlowClients.trickle(port, count)
+            case .measure(let plan):
+                try measure(plan)
             }
         } catch {
             note("runtime-bench: \(error)")
             exit(error is BadUsage ? 2 : 1)
+        }
+    }
+
+    private static func measure(_ plan: Command.Plan) throws {
+        _ = descriptorLimit()
+        let processors = try Processors()
+        try withTemporaryDirectory("runtime-bench") { directory in
+            try Fixtures.make(in: directory)
+            let generator = try Generator(directory: directory)
+            if !plan.scenarios.isEmpty {
+                var comparison = Comparison(plan, on: processors)
+                try comparison.run(in: directory, with: generator)
+            }
+            if plan.includesSlowClients {
+                let slow = SlowClients(plan, on: processors)
+                try slow.run(in: directory, with: generator)
+            }
+            if !plan.heldConnections.isEmpty {
+                try IdleMemory(plan, on: processors).run(in: directory)
+            }
         }
     }
 }

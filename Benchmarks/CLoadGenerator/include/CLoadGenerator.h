@@ -1,6 +1,8 @@
 #pragma once
 #include <stddef.h>
 #include <stdint.h>
+#include "connections.h"
+#include "udp_peer.h"
 
 /// A client and its peer, both ends of one relayed flow.
 typedef struct skerry_flow {
