@@ -26,11 +26,11 @@ extension ByteStream {
     private func trySendSealed(
         _ bytes: [UInt8], from offset: Int, _ session: TLSSession
     ) throws(StreamError) -> Int {
-        flushSession()
+        if !sealedOutput.isEmpty { flushSealed() }
         var end = offset
         while end < bytes.count, sealedOutput.isEmpty, sendFailure == nil {
-            end += try session.write(bytes, from: end)
-            flushSession()
+            end += try session.seal(bytes, from: end)
+            flushSealed()
         }
         try throwIfUnsendable()
         return end - offset
