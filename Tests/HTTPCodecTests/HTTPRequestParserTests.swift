@@ -161,6 +161,47 @@ func parseRequests(_ bytes: [UInt8], limits: HTTPHeadLimits = HTTPHeadLimits()) 
         ("POST / HTTP/1.1\r\nHost: a\r\nExpect: 200-ok\r\n\r\n", .unsupportedExpectation),
     ]
 
+    /// Several bytes are looked at at once: none may be overlooked, wherever it stands among others.
+    @Test(arguments: [
+        (UInt8(0), HTTPParsingError.malformedField), (0x09, nil), (0x0A, .bareLineBreak), (0x0D, .bareLineBreak),
+        (0x1F, .malformedField), (0x20, nil), (0x7F, .malformedField), (0x80, nil), (0xFF, nil),
+    ])
+    func everyPlaceOfAValueIsLookedAt(_ byte: UInt8, _ error: HTTPParsingError?) {
+        for other in [UInt8(ascii: "x"), 0x80, 0xFF, 0x21, 0x7E] {
+            for place in 1..<26 {
+                var value = [UInt8](repeating: other, count: 27)
+                value[place] = byte
+                let bytes = Array("GET / HTTP/1.1\r\nHost: a\r\nX: ".utf8) + value + Array("\r\n\r\n".utf8)
+                for outcome in parseRequests(bytes) {
+                    switch outcome.first {
+                    case .head(let head):
+                        #expect(error == nil)
+                        #expect(head.request.fields["x"] == String(decoding: value, as: UTF8.self))
+                    case .failure(let found): #expect(found == error)
+                    case nil: Issue.record("neither a head nor an error")
+                    }
+                }
+            }
+        }
+    }
+
+    @Test func fieldsOfAHeadAreAsOthers() throws {
+        var fields = try onlyHead(
+            "GET / HTTP/1.1\r\nHost: a\r\nLink: b \r\nlink:\t c, d\r\nEmpty:\r\n\r\n"
+        ).request.fields
+        let same: HTTPFields = ["Host": "a", "Link": "b", "link": "c, d", "Empty": ""]
+        #expect(fields == same && fields != ["Host": "a"])
+        #expect(fields.map(\.name) == ["Host", "Link", "link", "Empty"])
+        #expect(fields["LINK"] == "b, c, d" && fields["Lin"] == nil && fields["Empty"] == "")
+        #expect(fields.values(of: "link") == ["b", "c, d"])
+        #expect(fields.listMembers(of: "link") == ["b", "c", "d"])
+        #expect(fields.list("Link", contains: "D") && !fields.list("Link", contains: "a"))
+        #expect(fields.contains("hOST") && !fields.contains("Hos"))
+        fields.append(name: "More", value: "e")
+        fields["link"] = "f"
+        #expect(fields == ["Host": "a", "Link": "f", "Empty": "", "More": "e"])
+    }
+
     @Test(arguments: hostile)
     func whatCouldBeReadInTwoWaysIsRefused(_ text: String, _ error: HTTPParsingError) {
         for outcome in parseRequests(text) { #expect(outcome == [.failure(error)]) }

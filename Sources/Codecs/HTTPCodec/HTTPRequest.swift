@@ -18,6 +18,14 @@ public struct HTTPRequest: Equatable, Sendable {
         return path.isEmpty ? "/" : String(path)
     }
 
+    /// Shows the path's bytes, as `path` has them; the pointer is valid inside the body only.
+    public func withPathBytes<Result>(_ body: (UnsafeBufferPointer<UInt8>) -> Result) -> Result {
+        var target = target.utf8.first == UInt8(ascii: "/") ? target : path
+        return target.withUTF8 { bytes in
+            body(UnsafeBufferPointer(rebasing: bytes.prefix { $0 != UInt8(ascii: "?") }))
+        }
+    }
+
     /// The names and values of the target's query, decoded, in order. A pair with a broken escape is left out.
     public var query: [(String, String)] {
         guard let mark = target.firstIndex(of: "?") else { return [] }

@@ -40,45 +40,41 @@ public struct HTTPRequestParser {
         let skipped = skipsEmptyLine ? 2 : 0
         let rest = UnsafeRawBufferPointer(rebasing: bytes[skipped...])
         guard let count = try scanner.scan(rest) else { return nil }
-        let head = try parseHead(UnsafeRawBufferPointer(rebasing: rest[..<count]))
+        let head = try parseHead(UnsafeRawBufferPointer(rebasing: rest[..<count]), lines: scanner.lines)
         return (head, skipped + count)
     }
 
-    private func parseHead(_ bytes: UnsafeRawBufferPointer) throws(HTTPParsingError) -> HTTPRequestHead {
-        var lines = HeadLines(bytes)
-        let line = lines.next()
+    private func parseHead(
+        _ bytes: UnsafeRawBufferPointer, lines: Int
+    ) throws(HTTPParsingError) -> HTTPRequestHead {
+        let lines = HeadLines(bytes, lines: lines)
+        let line = lines.startLine
         guard let space = line.firstIndex(of: 0x20), space > 0, line[..<space].allSatisfy(isTokenCharacter),
             line.count >= space + 1 + 1 + 1 + 8
         else { throw .malformedStartLine }
         let targetEnd = line.count - 9
         guard line[targetEnd] == 0x20 else { throw .malformedStartLine }
-        let minorVersion = try parseVersion(line, at: targetEnd + 1)
+        let isHTTP10 = try parseVersion(line, at: targetEnd + 1) == 0
         guard targetEnd > space, line[(space + 1)..<targetEnd].allSatisfy(isTargetCharacter) else {
             throw .malformedTarget
         }
         guard targetEnd - space - 1 <= maxTargetBytes else { throw .startLineTooLong }
+        var framing = FramingFields()
         var request = HTTPRequest(
-            method: text(line, 0..<space), target: text(line, (space + 1)..<targetEnd), fields: try lines.fields())
-
-        let isHTTP10 = minorVersion == 0
-        try Self.checkHost(&request, isRequired: !isHTTP10)
-        let body = try HTTPBodyFraming.declared(by: request.fields, isHTTP10: isHTTP10) ?? .length(0)
-        let expectations = request.fields.values(of: "Expect")
-        guard expectations.allSatisfy({ equalsIgnoringCase($0, "100-continue") }) else {
-            throw .unsupportedExpectation
-        }
+            method: text(line, 0..<space), target: text(line, (space + 1)..<targetEnd),
+            fields: try lines.fields(&framing))
+        guard framing.hosts == 1 || framing.hosts == 0 && isHTTP10 else { throw .missingHost }
+        guard !framing.hasInvalidHost else { throw .invalidHost }
+        try Self.checkTarget(&request)
+        let body = try framing.declaredBody(isHTTP10: isHTTP10) ?? .length(0)
+        guard !framing.hasUnknownExpectation else { throw .unsupportedExpectation }
         return HTTPRequestHead(
-            request: request, body: body,
-            keepsAlive: request.fields.keepsAlive(isHTTP10: isHTTP10),
-            expectsContinue: !expectations.isEmpty && !isHTTP10 && body != .length(0),
-            isHTTP10: isHTTP10)
+            request: request, body: body, keepsAlive: framing.keepsAlive(isHTTP10: isHTTP10),
+            expectsContinue: framing.expectations > 0 && !isHTTP10 && body != .length(0), isHTTP10: isHTTP10)
     }
 
-    /// The target's form, and the host, which the absolute form overrides (RFC 9112 section 3.2).
-    private static func checkHost(_ request: inout HTTPRequest, isRequired: Bool) throws(HTTPParsingError) {
-        let hosts = request.fields.values(of: "Host")
-        guard hosts.count == 1 || hosts.isEmpty && !isRequired else { throw .missingHost }
-        guard hosts.allSatisfy({ isHost($0.utf8) }) else { throw .invalidHost }
+    /// The target's form; the host of the absolute one overrides the field (RFC 9112 section 3.2).
+    private static func checkTarget(_ request: inout HTTPRequest) throws(HTTPParsingError) {
         if request.target.utf8.first == UInt8(ascii: "/") || request.target == "*" && request.method == "OPTIONS" {
             return
         }
@@ -95,12 +91,4 @@ public struct HTTPRequestParser {
 /// Visible ASCII without the fragment's sign, which never belongs into a request target.
 private func isTargetCharacter(_ byte: UInt8) -> Bool {
     (0x21...0x7E).contains(byte) && byte != UInt8(ascii: "#")
-}
-
-extension HTTPFields {
-    /// What `Connection` says about the connection's life, by the version's default.
-    func keepsAlive(isHTTP10: Bool) -> Bool {
-        if list("Connection", contains: "close") { return false }
-        return !isHTTP10 || list("Connection", contains: "keep-alive")
-    }
 }

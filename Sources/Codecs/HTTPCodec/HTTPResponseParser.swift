@@ -22,25 +22,26 @@ public struct HTTPResponseParser {
         _ bytes: UnsafeRawBufferPointer
     ) throws(HTTPParsingError) -> (head: HTTPResponseHead, byteCount: Int)? {
         guard let count = try scanner.scan(bytes) else { return nil }
-        var lines = HeadLines(UnsafeRawBufferPointer(rebasing: bytes[..<count]))
-        let line = lines.next()
+        let lines = HeadLines(UnsafeRawBufferPointer(rebasing: bytes[..<count]), lines: scanner.lines)
+        let line = lines.startLine
         let minorVersion = try parseVersion(line, at: 0)
         guard line.count >= 12, line[8] == 0x20, line.count == 12 || line[12] == 0x20,
             line[9..<12].allSatisfy({ (48...57).contains($0) }), line[9] != 48,
             line[12...].allSatisfy(isFieldValueCharacter)
         else { throw .malformedStartLine }
         let status = line[9..<12].reduce(0) { $0 * 10 + Int($1 - 48) }
-        let fields = try lines.fields()
+        var framing = FramingFields()
+        let fields = try lines.fields(&framing)
         let isHTTP10 = minorVersion == 0
         let body: HTTPBodyFraming
         if (100..<200).contains(status) || status == 204 || status == 304 || requestMethod == "HEAD" {
             body = .length(0)
         } else {
-            body = try HTTPBodyFraming.declared(by: fields, isHTTP10: isHTTP10) ?? .untilClose
+            body = try framing.declaredBody(isHTTP10: isHTTP10) ?? .untilClose
         }
         let head = HTTPResponseHead(
             response: HTTPResponse(status: status, fields: fields), body: body,
-            keepsAlive: body != .untilClose && fields.keepsAlive(isHTTP10: isHTTP10))
+            keepsAlive: body != .untilClose && framing.keepsAlive(isHTTP10: isHTTP10))
         return (head, count)
     }
 }

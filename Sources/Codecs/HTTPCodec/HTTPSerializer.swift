@@ -2,11 +2,9 @@
 public enum HTTPSerializer {
     /// Appends the status line, the fields and the empty line.
     public static func append(_ response: HTTPResponse, to output: inout [UInt8]) {
-        precondition((100...999).contains(response.status), "a status has three digits")
-        output.append(contentsOf: "HTTP/1.1 \(response.status) ".utf8)
-        output.append(contentsOf: HTTPResponse.reasonPhrase(of: response.status).utf8)
-        output.append(contentsOf: lineBreak)
-        append(response.fields, to: &output)
+        appendStatusLine(response.status, to: &output)
+        appendFields(response.fields, to: &output)
+        appendHeadEnd(to: &output)
     }
 
     /// Appends the request line, the fields and the empty line.
@@ -17,38 +15,100 @@ public enum HTTPSerializer {
         precondition(
             !request.target.isEmpty && request.target.utf8.allSatisfy { (0x21...0x7E).contains($0) },
             "a target is visible ASCII")
-        output.append(contentsOf: request.method.utf8)
+        append(request.method, to: &output)
         output.append(0x20)
-        output.append(contentsOf: request.target.utf8)
-        output.append(contentsOf: " HTTP/1.1\r\n".utf8)
-        append(request.fields, to: &output)
+        append(request.target, to: &output)
+        append(" HTTP/1.1\r\n", to: &output)
+        appendFields(request.fields, to: &output)
+        appendHeadEnd(to: &output)
     }
+
+    // MARK: The parts of a response's head, in their order
+
+    /// Appends the status line.
+    public static func appendStatusLine(_ status: Int, to output: inout [UInt8]) {
+        precondition((100...999).contains(status), "a status has three digits")
+        append("HTTP/1.1 ", to: &output)
+        appendNumber(status, to: &output)
+        output.append(0x20)
+        append(HTTPResponse.reasonPhrase(of: status), to: &output)
+        append(lineBreak, to: &output)
+    }
+
+    /// Appends field lines. Characters in values that would end the line are written as spaces (RFC 9110 section 5.5), so
+    /// that a value that came from elsewhere cannot add fields.
+    public static func appendFields(_ fields: HTTPFields, to output: inout [UInt8]) {
+        for field in fields { appendField(field.name, field.value, to: &output) }
+    }
+
+    /// Appends one field line; as `appendFields`.
+    public static func appendField(_ name: String, _ value: String, to output: inout [UInt8]) {
+        precondition(isToken(name), "a field name is a token")
+        append(name, to: &output)
+        append(": ", to: &output)
+        let start = output.count
+        append(value, to: &output)
+        replaceControls(in: &output, from: start)
+        append(lineBreak, to: &output)
+    }
+
+    /// Appends one field line with a number that is not negative.
+    public static func appendField(_ name: StaticString, _ value: Int, to output: inout [UInt8]) {
+        append(name, to: &output)
+        append(": ", to: &output)
+        appendNumber(value, to: &output)
+        append(lineBreak, to: &output)
+    }
+
+    /// Appends the empty line that ends a head.
+    public static func appendHeadEnd(to output: inout [UInt8]) { append(lineBreak, to: &output) }
+
+    // MARK: Chunks
 
     /// Appends the line that opens a chunk of `count` bytes, which is at least 1: a chunk of none would end the body.
     public static func appendChunkHead(count: Int, to output: inout [UInt8]) {
         precondition(count > 0, "an empty chunk ends the body")
-        output.append(contentsOf: String(count, radix: 16).utf8)
-        output.append(contentsOf: lineBreak)
+        append(String(count, radix: 16), to: &output)
+        append(lineBreak, to: &output)
     }
 
     /// What stands behind the bytes of each chunk.
-    public static let chunkEnd: [UInt8] = lineBreak
+    public static let chunkEnd: [UInt8] = Array("\r\n".utf8)
     /// What ends a chunked body: the empty chunk, and no trailers.
     public static let lastChunk: [UInt8] = Array("0\r\n\r\n".utf8)
 
-    private static let lineBreak: [UInt8] = [UInt8(ascii: "\r"), UInt8(ascii: "\n")]
+    // MARK: Bytes
 
-    /// Characters that would end the line are written as spaces (RFC 9110 section 5.5), so that a value that came from
-    /// elsewhere cannot add fields.
-    private static func append(_ fields: HTTPFields, to output: inout [UInt8]) {
-        for field in fields {
-            precondition(isToken(field.name), "a field name is a token")
-            output.append(contentsOf: field.name.utf8)
-            output.append(UInt8(ascii: ":"))
-            output.append(0x20)
-            for byte in field.value.utf8 { output.append(isFieldValueCharacter(byte) ? byte : 0x20) }
-            output.append(contentsOf: lineBreak)
+    private static let lineBreak: StaticString = "\r\n"
+
+    @inline(__always)
+    private static func append(_ text: StaticString, to output: inout [UInt8]) {
+        output.append(contentsOf: UnsafeBufferPointer(start: text.utf8Start, count: text.utf8CodeUnitCount))
+    }
+
+    @inline(__always)
+    private static func append(_ text: String, to output: inout [UInt8]) {
+        var text = text
+        text.withUTF8 { output.append(contentsOf: $0) }
+    }
+
+    private static func appendNumber(_ number: Int, to output: inout [UInt8]) {
+        precondition(number >= 0)
+        var power = 1
+        while number / power >= 10 { power *= 10 }
+        while power > 0 {
+            output.append(UInt8(ascii: "0") + UInt8(number / power % 10))
+            power /= 10
         }
-        output.append(contentsOf: lineBreak)
+    }
+
+    private static func replaceControls(in output: inout [UInt8], from start: Int) {
+        var position = start
+        while true {
+            position = output.withUnsafeBytes { firstControl(in: $0, from: position, to: $0.count) }
+            guard position < output.count else { return }
+            if output[position] != 0x09 { output[position] = 0x20 }
+            position += 1
+        }
     }
 }

@@ -4,7 +4,8 @@ struct HeadScanner {
     private let limits: HTTPHeadLimits
     private var scanned = 0
     private var lineStart = 0
-    private var lines = 0
+    /// Lines that are whole, without the empty one.
+    private(set) var lines = 0
 
     init(limits: HTTPHeadLimits) {
         self.limits = limits
@@ -14,67 +15,61 @@ struct HeadScanner {
     /// - Returns: the number of bytes of the head with its empty line, or nil when more is needed.
     mutating func scan(_ bytes: UnsafeRawBufferPointer) throws(HTTPParsingError) -> Int? {
         let end = min(bytes.count, limits.maxBytes)
-        while scanned < end {
-            let byte = bytes[scanned]
-            if byte == UInt8(ascii: "\n") {
-                guard scanned > 0, bytes[scanned - 1] == UInt8(ascii: "\r") else { throw .bareLineBreak }
-                let isEmptyLine = scanned - lineStart == 1
-                scanned += 1
+        while true {
+            scanned = firstControl(in: bytes, from: scanned, to: end)
+            guard scanned < end else { break }
+            switch bytes[scanned] {
+            case UInt8(ascii: "\n"): throw .bareLineBreak
+            case UInt8(ascii: "\r"):
+                guard scanned + 1 < end else { return try more(than: bytes.count) }
+                guard bytes[scanned + 1] == UInt8(ascii: "\n") else { throw .bareLineBreak }
+                let isEmptyLine = scanned == lineStart
+                scanned += 2
                 lineStart = scanned
                 if isEmptyLine { return scanned }
                 lines += 1
                 if lines > limits.maxFields + 1 { throw .tooManyFields }
-            } else {
-                if scanned > 0, bytes[scanned - 1] == UInt8(ascii: "\r") { throw .bareLineBreak }
-                scanned += 1
+            default: scanned += 1
             }
         }
-        if bytes.count >= limits.maxBytes { throw lines == 0 ? .startLineTooLong : .headTooLarge }
+        return try more(than: bytes.count)
+    }
+
+    private func more(than count: Int) throws(HTTPParsingError) -> Int? {
+        if count >= limits.maxBytes { throw lines == 0 ? .startLineTooLong : .headTooLarge }
         return nil
     }
 }
 
-/// The lines of a complete head, without their CRLF.
+/// The lines of a complete head.
 struct HeadLines {
-    private let bytes: UnsafeRawBufferPointer
-    private var position = 0
+    /// Without its CRLF.
+    let startLine: UnsafeRawBufferPointer
+    private let fieldLines: UnsafeRawBufferPointer
+    private let fieldCount: Int
 
-    /// - Parameter bytes: a head whose lines all end in CRLF, as the scanner proved.
-    init(_ bytes: UnsafeRawBufferPointer) {
-        self.bytes = bytes
-    }
-
-    /// The next line; an empty one at the end.
-    mutating func next() -> UnsafeRawBufferPointer {
-        var end = position
-        while end < bytes.count, bytes[end] != UInt8(ascii: "\r") { end += 1 }
-        let line = UnsafeRawBufferPointer(rebasing: bytes[position..<end])
-        position = min(end + 2, bytes.count)
-        return line
+    /// - Parameters:
+    ///   - bytes: a head whose lines all end in CRLF, as the scanner proved.
+    ///   - lines: how many there are, without the empty one.
+    init(_ bytes: UnsafeRawBufferPointer, lines: Int) {
+        var end = 0
+        while bytes[end] != UInt8(ascii: "\r") { end = firstControl(in: bytes, from: end + 1, to: bytes.count) }
+        startLine = UnsafeRawBufferPointer(rebasing: bytes[..<end])
+        fieldLines = UnsafeRawBufferPointer(rebasing: bytes[min(end + 2, bytes.count)...])
+        fieldCount = max(0, lines - 1)
     }
 
     /// The field lines up to the empty one (RFC 9112 section 5).
-    mutating func fields() throws(HTTPParsingError) -> HTTPFields {
-        var fields = HTTPFields()
-        while case let line = next(), !line.isEmpty {
-            let (name, value) = try parseFieldLine(line)
-            fields.append(name: name, value: value)
-        }
-        return fields
+    func fields(_ framing: inout FramingFields) throws(HTTPParsingError) -> HTTPFields {
+        HTTPFields(try FieldLines(fieldLines, count: fieldCount, framing: &framing))
     }
 }
 
 /// `name ":" OWS value OWS`. Bytes above ASCII that are not UTF-8 become U+FFFD.
 func parseFieldLine(_ line: UnsafeRawBufferPointer) throws(HTTPParsingError) -> (name: String, value: String) {
-    if let first = line.first, first == 0x20 || first == 0x09 { throw .obsoleteFolding }
-    guard let colon = line.firstIndex(of: UInt8(ascii: ":")), colon > 0 else { throw .malformedField }
-    guard line[..<colon].allSatisfy(isTokenCharacter) else { throw .malformedField }
-    var start = colon + 1
-    var end = line.count
-    while start < end, line[start] == 0x20 || line[start] == 0x09 { start += 1 }
-    while end > start, line[end - 1] == 0x20 || line[end - 1] == 0x09 { end -= 1 }
-    guard line[start..<end].allSatisfy(isFieldValueCharacter) else { throw .malformedField }
-    return (text(line, 0..<colon), text(line, start..<end))
+    let found = try FieldLine(in: line, at: 0)
+    guard found.end == line.count else { throw .malformedField }
+    return (text(line, found.name), text(line, found.value))
 }
 
 func text(_ bytes: UnsafeRawBufferPointer, _ range: Range<Int>) -> String {

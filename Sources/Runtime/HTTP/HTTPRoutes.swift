@@ -23,7 +23,7 @@ package struct HTTPRoutes: Sendable {
     package typealias Handler = @Sendable (HTTPExchange, HTTPParameters) async throws -> Void
 
     private enum Segment: Equatable, Sendable {
-        case literal(String)
+        case literal([UInt8])
         case one(name: String)
         case rest(name: String)
 
@@ -40,6 +40,7 @@ package struct HTTPRoutes: Sendable {
     private struct Route: Sendable {
         var pattern: String
         var segments: [Segment]
+        var hasParameters: Bool
         var handlers: [(method: String, handler: Handler)]
     }
 
@@ -63,7 +64,10 @@ package struct HTTPRoutes: Sendable {
         } else {
             let ranks = segments.map(\.rank)
             let place = routes.firstIndex { ranks.lexicographicallyPrecedes($0.segments.map(\.rank)) } ?? routes.count
-            routes.insert(Route(pattern: pattern, segments: segments, handlers: [(method, handler)]), at: place)
+            let route = Route(
+                pattern: pattern, segments: segments, hasParameters: ranks.contains { $0 > 0 },
+                handlers: [(method, handler)])
+            routes.insert(route, at: place)
         }
     }
 
@@ -80,59 +84,97 @@ package struct HTTPRoutes: Sendable {
         if parts == [""] { return [] }
         return parts.enumerated().map { index, part in
             if part.hasPrefix(":") { return .one(name: String(part.dropFirst())) }
-            guard part.hasPrefix("*") else { return .literal(String(part)) }
+            guard part.hasPrefix("*") else { return .literal(Array(part.utf8)) }
             precondition(index == parts.count - 1, "*\(part) ends a pattern")
             return .rest(name: String(part.dropFirst()))
         }
     }
 
     func match(_ request: HTTPRequest) -> Match {
-        let path = request.path
-        guard path.hasPrefix("/") else { return .notFound }
-        let parts = path == "/" ? [] : path.dropFirst().split(separator: "/", omittingEmptySubsequences: false)
-        var allowed: [String] = []
-        for route in routes {
-            guard let parameters = Self.fit(parts, to: route.segments) else { continue }
-            let handler =
-                route.handlers.first { $0.method == request.method }
-                ?? (request.method == "HEAD" ? route.handlers.first { $0.method == "GET" } : nil)
-            if let handler { return .found(handler.handler, parameters, pattern: route.pattern) }
-            for (method, _) in route.handlers where !allowed.contains(method) {
-                allowed.append(method)
-                if method == "GET", !allowed.contains("HEAD") { allowed.append("HEAD") }
+        request.withPathBytes { path in
+            guard path.first == UInt8(ascii: "/") else { return .notFound }
+            var allowed: [String] = []
+            for route in routes where Self.fits(path, route.segments) {
+                var parameters = HTTPParameters()
+                guard !route.hasParameters || Self.take(&parameters, from: path, route.segments) else { continue }
+                let handler =
+                    route.handlers.first { $0.method == request.method }
+                    ?? (request.method == "HEAD" ? route.handlers.first { $0.method == "GET" } : nil)
+                if let handler { return .found(handler.handler, parameters, pattern: route.pattern) }
+                for (method, _) in route.handlers where !allowed.contains(method) {
+                    allowed.append(method)
+                    if method == "GET", !allowed.contains("HEAD") { allowed.append("HEAD") }
+                }
             }
+            return allowed.isEmpty ? .notFound : .methodNotAllowed(allowed: allowed)
         }
-        return allowed.isEmpty ? .notFound : .methodNotAllowed(allowed: allowed)
     }
 
-    private static func fit(_ parts: [Substring], to segments: [Segment]) -> HTTPParameters? {
-        var parameters = HTTPParameters()
-        for (index, segment) in segments.enumerated() {
+    /// Whether the path has as many segments as the pattern, and its literal ones.
+    private static func fits(_ path: UnsafeBufferPointer<UInt8>, _ segments: [Segment]) -> Bool {
+        var parts = PathSegments(path)
+        for segment in segments {
+            guard let part = parts.next() else { return false }
             switch segment {
             case .literal(let text):
-                guard index < parts.count, parts[index] == text else { return nil }
-            case .one(let name):
-                guard index < parts.count, !parts[index].isEmpty, let value = decode(parts[index]) else { return nil }
-                parameters.values.append((name, value))
-            case .rest(let name):
-                guard index < parts.count else { return nil }
-                var values: [String] = []
-                for part in parts[index...] {
-                    guard let value = decode(part) else { return nil }
-                    values.append(value)
-                }
-                parameters.values.append((name, values.joined(separator: "/")))
-                return parameters
+                guard part.count == text.count, part.elementsEqual(text) else { return false }
+            case .one: if part.isEmpty { return false }
+            case .rest: return true
             }
         }
-        return parts.count == segments.count ? parameters : nil
+        return parts.next() == nil
+    }
+
+    /// Decodes the placeholders' values out of a path that fits.
+    ///
+    /// - Returns: whether all of them are values that may be met.
+    private static func take(
+        _ parameters: inout HTTPParameters, from path: UnsafeBufferPointer<UInt8>, _ segments: [Segment]
+    ) -> Bool {
+        var parts = PathSegments(path)
+        for segment in segments {
+            guard let part = parts.next() else { return false }
+            switch segment {
+            case .literal: continue
+            case .one(let name):
+                guard let value = decode(part) else { return false }
+                parameters.values.append((name, value))
+            case .rest(let name):
+                guard var value = decode(part) else { return false }
+                while let part = parts.next() {
+                    guard let next = decode(part) else { return false }
+                    value += "/" + next
+                }
+                parameters.values.append((name, value))
+            }
+        }
+        return true
     }
 
     /// A segment that decodes to a slash, a NUL or a dot segment names nothing here: nobody shall meet it as a path.
-    private static func decode(_ part: Substring) -> String? {
-        guard let value = part.utf8.contains(UInt8(ascii: "%")) ? PercentEncoding.decode(part) : String(part),
+    private static func decode(_ part: Slice<UnsafeBufferPointer<UInt8>>) -> String? {
+        let text = String(decoding: part, as: UTF8.self)
+        guard let value = part.contains(UInt8(ascii: "%")) ? PercentEncoding.decode(text) : text,
             !value.utf8.contains(UInt8(ascii: "/")), !value.utf8.contains(0), value != ".", value != ".."
         else { return nil }
         return value
+    }
+}
+
+/// What stands between the slashes of a path that begins with one; nothing in the path `/`.
+private struct PathSegments {
+    private let path: UnsafeBufferPointer<UInt8>
+    private var position: Int
+
+    init(_ path: UnsafeBufferPointer<UInt8>) {
+        self.path = path
+        position = path.count == 1 ? 2 : 1
+    }
+
+    mutating func next() -> Slice<UnsafeBufferPointer<UInt8>>? {
+        guard position <= path.count else { return nil }
+        let end = path[position...].firstIndex(of: UInt8(ascii: "/")) ?? path.count
+        defer { position = end + 1 }
+        return path[position..<end]
     }
 }
