@@ -15,7 +15,7 @@ public final class ByteStream: DescriptorHandler, @unchecked Sendable {
     public let localAddress: SocketAddress
 
     /// What has arrived and is not yet consumed.
-    public var inbound = ReceiveBuffer()
+    public var inbound: ReceiveBuffer
     /// Bytes that `receive` asks of the kernel at once. Raise it while a large body passes.
     public var receiveBytes = 16 * 1024
 
@@ -27,6 +27,10 @@ public final class ByteStream: DescriptorHandler, @unchecked Sendable {
     /// Why nothing can be sent any more; what has arrived can still be received.
     var sendFailure: StreamError?
     private var reader = ReadinessWaiter()
+    /// The kernel has no more bytes, and tells when it has: the read before found fewer than it asked for.
+    private var isDrained = true
+    /// The kernel has told all that it will of this direction: reads find the rest and the end.
+    private var isLastReadable = false
     var writer = ReadinessWaiter()
     private var burst = 0
     var session: TLSSession?
@@ -41,11 +45,12 @@ public final class ByteStream: DescriptorHandler, @unchecked Sendable {
         loop.preconditionOnLoop()
         self.loop = loop
         self.descriptor = descriptor
+        inbound = ReceiveBuffer(loop.receiveBlocks)
         let nowhere = SocketAddress(.anyV4, port: 0)
         remoteAddress = SocketAddress(of: descriptor, getpeername) ?? nowhere
         localAddress = SocketAddress(of: descriptor, getsockname) ?? nowhere
         do {
-            registration = try loop.register(descriptor, [.readable, .writable, .edgeTriggered], self)
+            registration = try loop.register(descriptor, [.readable, .writable, .peerEnded, .edgeTriggered], self)
         } catch {
             Glibc.close(descriptor)
             throw error
@@ -71,7 +76,7 @@ public final class ByteStream: DescriptorHandler, @unchecked Sendable {
         while true {
             if let failure { throw failure }
             if hasReceivedEnd { return false }
-            let count = inbound.append(capacity: receiveBytes) { recv(descriptor, $0.baseAddress, $0.count, 0) }
+            let count = mayHaveBytes ? inbound.append(capacity: receiveBytes) { receive(into: $0) } : blocked()
             if count > 0 { return true }
             if count == 0 {
                 hasReceivedEnd = true
@@ -81,13 +86,35 @@ public final class ByteStream: DescriptorHandler, @unchecked Sendable {
         }
     }
 
+    private var mayHaveBytes: Bool { !isDrained || isLastReadable }
+
+    private func blocked() -> Int {
+        errno = EAGAIN
+        return -1
+    }
+
+    /// One read of what has arrived, as `recv`; asks the kernel only if it may have something.
+    func receive(into space: UnsafeMutableRawBufferPointer) -> Int {
+        guard mayHaveBytes else { return blocked() }
+        let count = recv(descriptor, space.baseAddress, space.count, 0)
+        isDrained = count < space.count
+        // What arrived before is read; what comes behind it is told anew.
+        reader.forget()
+        return count
+    }
+
     func waitUntilReadable() async throws(StreamError) {
         if let failure { throw failure }
-        if errno == EINTR { return }
+        if errno == EINTR {
+            isDrained = false
+            return
+        }
         if let error = errorUnlessBlocked("recv") {
             failure = error
             throw error
         }
+        inbound.shrink()
+        burst = 0
         await withUnsafeContinuation { reader.wait($0) }
         if let failure { throw failure }
     }
@@ -210,7 +237,11 @@ public final class ByteStream: DescriptorHandler, @unchecked Sendable {
     }
 
     public func descriptorIsReady(_ readiness: Readiness) {
-        if !readiness.isDisjoint(with: [.readable, .error, .hangUp]) { reader.wake() }
+        if !readiness.isDisjoint(with: [.peerEnded, .error, .hangUp]) { isLastReadable = true }
+        if !readiness.isDisjoint(with: [.readable, .peerEnded, .error, .hangUp]) {
+            isDrained = false
+            reader.wake()
+        }
         if !readiness.isDisjoint(with: [.writable, .error, .hangUp]) {
             if !sealedOutput.isEmpty && !writer.isWaiting { flushSealed() }
             writer.wake()
@@ -235,6 +266,8 @@ struct ReadinessWaiter {
             continuation = waiting
         }
     }
+
+    mutating func forget() { isReady = false }
 
     mutating func wake() {
         guard let waiting = continuation else {

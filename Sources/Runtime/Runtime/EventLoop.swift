@@ -16,6 +16,8 @@ public struct Readiness: OptionSet, Sendable {
     public static let writable = Readiness(rawValue: SKERRY_EPOLLOUT)
     public static let error = Readiness(rawValue: SKERRY_EPOLLERR)
     public static let hangUp = Readiness(rawValue: SKERRY_EPOLLHUP)
+    /// The other side has ended its sending; told together with `readable`.
+    public static let peerEnded = Readiness(rawValue: SKERRY_EPOLLRDHUP)
     /// Report changes only, once each: the handler goes on until the descriptor would block.
     public static let edgeTriggered = Readiness(rawValue: 1 << 31)
 }
@@ -78,6 +80,7 @@ public final class EventLoop: TaskExecutor, @unchecked Sendable {
     /// For actors whose home is this loop.
     public let serialExecutor = SerialLoopExecutor()
     private var cachedNow: MonotonicInstant
+    let receiveBlocks = ReceiveBlocks()
     var spareDatagramArena: DatagramArena?
     /// Of the loop's group.
     let fileReads: FileReads
