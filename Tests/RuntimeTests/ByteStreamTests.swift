@@ -361,13 +361,13 @@ private func requestKeysWithoutEnd(_ address: SocketAddress) {
                     do {
                         let server = try UDPSocket(bind: SocketAddress(family, port: 0), on: loop)
                         let client = try UDPSocket(bind: SocketAddress(family, port: 0), on: loop)
-                        try server.start { datagram, source in
+                        try server.start { datagram, source, _ in
                             // A header in front, without moving the payload.
                             let start = datagram.baseAddress! - 4
                             start.storeBytes(of: 0x2121_2121, as: UInt32.self)
                             server.send(UnsafeRawBufferPointer(start: start, count: datagram.count + 4), to: source)
                         }
-                        try client.start { datagram, source in
+                        try client.start { datagram, source, _ in
                             let text = String(decoding: datagram, as: UTF8.self)
                             #expect(source == server.localAddress)
                             client.close()

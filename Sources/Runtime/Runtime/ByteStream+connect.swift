@@ -83,6 +83,13 @@ func setOption(_ descriptor: Int32, _ level: Int32, _ option: Int32, _ value: In
     setsockopt(descriptor, level, option, &value, socklen_t(MemoryLayout<Int32>.size))
 }
 
+func option(_ descriptor: Int32, _ level: Int32, _ option: Int32) -> Int32 {
+    var value: Int32 = 0
+    var size = socklen_t(MemoryLayout<Int32>.size)
+    getsockopt(descriptor, level, option, &value, &size)
+    return value
+}
+
 /// Binds a socket with SO_REUSEPORT when asked, after making sure that no other process holds the address: the kernel would
 /// otherwise silently share it between two processes of one user.
 func bindSocket(

@@ -85,6 +85,7 @@ public final class EventLoop: TaskExecutor, @unchecked Sendable {
     /// Of the loop's group.
     let fileReads: FileReads
     var sharedTLSScratch: TLSScratch?
+    var datagramOutbox: DatagramOutbox?
 
     /// What the loop has done so far.
     public let counters = LoopCounters()

@@ -53,6 +53,26 @@ extension SocketAddress {
         }
     }
 
+    /// Of a `sockaddr_in6`, or of what else the kernel has put where there was room for one. Nil for families other than IPv4
+    /// and IPv6.
+    @inline(__always)
+    init?(_ address: sockaddr_in6) {
+        switch Int32(address.sin6_family) {
+        case AF_INET:
+            // sin_addr lies where sin6_flowinfo does.
+            self.init(IPAddress(v4: UInt32(bigEndian: address.sin6_flowinfo)), port: UInt16(bigEndian: address.sin6_port))
+        case AF_INET6:
+            let (high, low) = withUnsafeBytes(of: address.sin6_addr) {
+                (
+                    UInt64(bigEndian: $0.loadUnaligned(as: UInt64.self)),
+                    UInt64(bigEndian: $0.loadUnaligned(fromByteOffset: 8, as: UInt64.self))
+                )
+            }
+            self.init(IPAddress(v6High: high, low: low), port: UInt16(bigEndian: address.sin6_port))
+        default: return nil
+        }
+    }
+
     /// The local or the remote address of a socket.
     init?(
         of descriptor: Int32, _ query: (Int32, UnsafeMutablePointer<sockaddr>, UnsafeMutablePointer<socklen_t>) -> Int32

@@ -57,7 +57,7 @@ package actor TURNClient {
         let any = SocketAddress(server.ip.family == .v4 ? .anyV4 : .anyV6, port: 0)
         do {
             socket = try UDPSocket(
-                bind: local ?? any, on: loop, receiveBufferBytes: configuration.receiveBufferBytes)
+                bind: local ?? any, on: loop, bufferBytes: configuration.receiveBufferBytes)
         } catch {
             throw EdgeError(.io, "no socket for the relay", side: .internal, cause: error)
         }
@@ -66,7 +66,7 @@ package actor TURNClient {
     /// Begins to receive. Must come first.
     package func start() throws {
         do {
-            try socket.start { [weak self] datagram, source in
+            try socket.start { [weak self] datagram, source, _ in
                 guard let self, source == self.server else { return }
                 // Read during the call alone, on the loop that the actor lives on.
                 nonisolated(unsafe) let bytes = datagram

@@ -10,7 +10,6 @@ import STUN
 /// the loop's thread alone, which the sockets check.
 final class RelayLoop: @unchecked Sendable {
     let listener: UDPSocket
-    private let server: SocketAddress
     private let bound: IPAddress
     private let configuration: RelayService.Configuration
     private let shared: RelaySharedState
@@ -21,7 +20,9 @@ final class RelayLoop: @unchecked Sendable {
     private let output = UnsafeMutableRawBufferPointer.allocate(
         byteCount: RelayEngine.maxAnswerByteCount, alignment: 8)
     private var carried = RelayStatistics()
-    private var sendFailures: UInt64 = 0
+    private var carriedDrops = [UInt64](repeating: 0, count: DatagramDrop.allCases.count)
+    private var carriedOverflows: UInt32 = 0
+    private var hasWarnedOfBuffers = false
     private var timer: TimerID?
 
     /// An allocation's socket. It receives from before the allocation has its id.
@@ -42,12 +43,13 @@ final class RelayLoop: @unchecked Sendable {
         self.configuration = configuration
         self.shared = shared
         self.logger = logger
-        server = listener.localAddress
     }
 
     deinit { output.deallocate() }
 
     private var loop: EventLoop { listener.loop }
+    /// What the listener and the sockets of the allocations count in.
+    private var sockets: DatagramStatistics { listener.statistics }
 
     // MARK: - Any thread
 
@@ -79,7 +81,10 @@ final class RelayLoop: @unchecked Sendable {
     // counting. `end` and `close` break the cycles, by closing the sockets.
 
     private func begin() throws {
-        try listener.start { [self] datagram, client in receive(datagram, from: client) }
+        try listener.start(onError: { [shared] _ in shared.metrics.unreachable(.clients) }) {
+            [self] datagram, client, server in
+            receive(datagram, from: client, at: server)
+        }
         tick()
     }
 
@@ -90,29 +95,39 @@ final class RelayLoop: @unchecked Sendable {
     }
 
     private func carryStatistics() {
-        shared.metrics.add(engine.statistics, since: carried, sendFailures: sendFailures)
+        shared.metrics.add(engine.statistics, since: carried)
         carried = engine.statistics
-        sendFailures = 0
+        for reason in DatagramDrop.allCases {
+            let dropped = sockets.dropped(reason)
+            shared.metrics.dropped(dropped - carriedDrops[reason.rawValue], reason)
+            carriedDrops[reason.rawValue] = dropped
+        }
+        let overflows = listener.overflowCount
+        shared.metrics.overflowed(UInt64(overflows &- carriedOverflows))
+        carriedOverflows = overflows
     }
 
     private func end() {
         if let timer { loop.cancel(timer) }
         timer = nil
         for closed in engine.closeAll() { close(closed) }
-        listener.close()
         carryStatistics()
+        listener.close()
     }
 
     // MARK: - Packets
 
-    private func receive(_ datagram: UnsafeMutableRawBufferPointer, from client: SocketAddress) {
-        let tuple = FiveTuple(client: client, server: server)
+    private func receive(
+        _ datagram: UnsafeMutableRawBufferPointer, from client: SocketAddress, at server: IPAddress
+    ) {
+        // Where the listener has every address, the answer leaves from the one that was asked.
+        let tuple = FiveTuple(client: client, server: SocketAddress(server, port: listener.localAddress.port))
         switch engine.receive(datagram.bytes, from: tuple, now: loop.now) {
         case .none:
             return
         case .relay(let id, let peer, let payload):
             guard let relay = relays[Int(id.index)] else { return }
-            if !relay.socket.send(UnsafeRawBufferPointer(rebasing: datagram[payload]), to: peer) { sendFailures += 1 }
+            relay.socket.send(UnsafeRawBufferPointer(rebasing: datagram[payload]), to: peer)
         case .request:
             answer(datagram.bytes, from: tuple)
         }
@@ -149,7 +164,7 @@ final class RelayLoop: @unchecked Sendable {
     }
 
     private func respond(_ message: UnsafeMutableRawBufferPointer, to tuple: FiveTuple) {
-        if !listener.send(UnsafeRawBufferPointer(message), to: tuple.client) { sendFailures += 1 }
+        listener.send(UnsafeRawBufferPointer(message), to: tuple.client, from: tuple.server.ip)
     }
 
     // MARK: - Requests
@@ -197,12 +212,14 @@ final class RelayLoop: @unchecked Sendable {
             if even, port % 2 != 0 { continue }
             guard
                 let socket = try? UDPSocket(
-                    bind: SocketAddress(bound, port: port), on: loop, receiveBufferBytes: configuration.relayBufferBytes
-                )
+                    bind: SocketAddress(bound, port: port), on: loop, bufferBytes: configuration.relayBufferBytes,
+                    statistics: sockets)
             else { continue }
+            warnOfBuffers(socket.grantedBufferBytes)
             let relay = Relay(socket)
             do {
-                try socket.start { [self] datagram, peer in
+                try socket.start(onError: { [shared] _ in shared.metrics.unreachable(.peers) }) {
+                    [self] datagram, peer, _ in
                     if let id = relay.id { receiveFromPeer(datagram, from: peer, id) }
                 }
                 return relay
@@ -214,8 +231,17 @@ final class RelayLoop: @unchecked Sendable {
         return nil
     }
 
+    private func warnOfBuffers(_ granted: Int) {
+        guard granted < configuration.relayBufferBytes, !hasWarnedOfBuffers else { return }
+        hasWarnedOfBuffers = true
+        logger.warning(
+            "the kernel gives relay sockets smaller queues than are configured",
+            metadata: ["bytes": "\(granted)", "configured": "\(configuration.relayBufferBytes)"])
+    }
+
     private func close(_ closed: RelayEngine.Closed) {
         let index = Int(closed.id.index)
+        if let socket = relays[index]?.socket { shared.metrics.overflowed(UInt64(socket.overflowCount)) }
         relays[index]?.socket.close()
         relays[index] = nil
         shared.ports.close(closed.relayed.port)

@@ -1,5 +1,6 @@
 import Base
 import RelayEngine
+import Runtime
 import STUN
 
 /// The relay's metrics. Every label's values are listed here: traffic adds none.
@@ -11,7 +12,9 @@ struct RelayMetrics: Sendable {
     private let packets: [Counter]
     private let bytes: [Counter]
     private let drops: [Counter]
-    private let sendFailures: Counter
+    private let socketDrops: [Counter]
+    private let overflows: Counter
+    private let unreachable: [Counter]
     private let errors: [Counter]
 
     init(_ registry: MetricsRegistry) {
@@ -28,15 +31,37 @@ struct RelayMetrics: Sendable {
         drops = RelayDropReason.allCases.map {
             registry.counter("skerry_relay_drops_total", "Datagrams dropped", labels: ["reason": $0.label])
         }
-        sendFailures = registry.counter(
-            "skerry_relay_drops_total", "Datagrams dropped", labels: ["reason": "send_failed"])
+        socketDrops = DatagramDrop.allCases.map {
+            registry.counter("skerry_relay_drops_total", "Datagrams dropped", labels: ["reason": "socket_\($0.label)"])
+        }
+        overflows = registry.counter(
+            "skerry_relay_drops_total", "Datagrams dropped", labels: ["reason": "receive_overflow"])
+        unreachable = Side.allCases.map {
+            registry.counter(
+                "skerry_relay_network_errors_total", "What the network said about datagrams that were sent",
+                labels: ["to": "\($0)"])
+        }
         errors = RelayStatistics.errorCodes.map {
             registry.counter("skerry_relay_errors_total", "Error answers", labels: ["code": "\($0.rawValue)"])
         }
     }
 
+    enum Side: Int, CaseIterable { case clients, peers }
+
+    /// The network has said something about a datagram to one of that side.
+    func unreachable(_ side: Side) { unreachable[side.rawValue].increment() }
+
+    func dropped(_ count: UInt64, _ reason: DatagramDrop) {
+        if count > 0 { socketDrops[reason.rawValue].increment(by: count) }
+    }
+
+    /// Datagrams that came while a socket's queue was full.
+    func overflowed(_ count: UInt64) {
+        if count > 0 { overflows.increment(by: count) }
+    }
+
     /// Adds what a loop has counted since it last came.
-    func add(_ new: RelayStatistics, since old: RelayStatistics, sendFailures failed: UInt64) {
+    func add(_ new: RelayStatistics, since old: RelayStatistics) {
         opened.increment(by: new.allocationsOpened - old.allocationsOpened)
         closed.increment(by: new.allocationsClosed - old.allocationsClosed)
         allocations.add(
@@ -48,6 +73,5 @@ struct RelayMetrics: Sendable {
         bytes[1].increment(by: new.bytesToClients - old.bytesToClients)
         for index in drops.indices { drops[index].increment(by: new.drops[index] - old.drops[index]) }
         for index in errors.indices { errors[index].increment(by: new.errors[index] - old.errors[index]) }
-        sendFailures.increment(by: failed)
     }
 }

@@ -40,7 +40,7 @@ package final class RelayService: Service {
             for loop in loops {
                 let listener = try UDPSocket(
                     bind: address, on: loop, reusePort: true, isFirst: listeners.isEmpty,
-                    receiveBufferBytes: configuration.listenerBufferBytes)
+                    bufferBytes: configuration.listenerBufferBytes)
                 address = listener.localAddress
                 listeners.append(listener)
             }
@@ -48,6 +48,11 @@ package final class RelayService: Service {
             throw EdgeError(.io, "the relay cannot listen on \(address)", side: .internal, cause: error)
         }
         listenAddress = address
+        if case let granted = listeners[0].grantedBufferBytes, granted < configuration.listenerBufferBytes {
+            logger.warning(
+                "the kernel gives the relay's listeners smaller queues than are configured; see net.core.rmem_max, wmem_max",
+                metadata: ["bytes": "\(granted)", "configured": "\(configuration.listenerBufferBytes)"])
+        }
 
         let hostAddresses = HostAddresses.all()
         let bound =

@@ -1,4 +1,5 @@
 #pragma once
+#include <netinet/in.h>
 #include <stdint.h>
 #include <sys/socket.h>
 #include <sys/types.h>
@@ -59,13 +60,19 @@ static inline uint64_t skerry_ticks(void) {
 #endif
 }
 
-/// One datagram of a batch: bytes and capacity are set before the batch is made, the rest by skerry_batch_receive.
+/// One message of a batch: bytes and capacity are set before the batch is made, the rest by skerry_batch_receive.
 typedef struct skerry_datagram {
     void *bytes;
     uint32_t capacity;
     uint32_t count;
-    struct sockaddr_storage address;
-    uint32_t truncated;
+    /// The source; an IPv4 address where the family is AF_INET.
+    struct sockaddr_in6 address;
+    /// The address that it was sent to, in network order; 4 or 16 bytes by the family, 0 where the socket does not tell.
+    uint8_t local[16];
+    uint8_t local_family;
+    uint8_t truncated;
+    /// Where the kernel has merged datagrams of one size (UDP_GRO): that size. Else 0.
+    uint16_t segment;
 } skerry_datagram;
 
 /// What recvmmsg is told about the datagrams, made once for all its calls.
@@ -73,5 +80,51 @@ typedef struct skerry_batch skerry_batch;
 /// NULL when there is no memory. The datagrams must stay where they are.
 skerry_batch *skerry_batch_create(skerry_datagram *datagrams, int capacity);
 void skerry_batch_destroy(skerry_batch *batch);
-/// recvmmsg without waiting. Returns the number received, or -errno.
-int skerry_batch_receive(skerry_batch *batch, int socket);
+/// recvmmsg of at most limit messages without waiting. Returns the number received, or -errno.
+int skerry_batch_receive(skerry_batch *batch, int socket, int limit);
+
+/// Asks the kernel to merge datagrams, and, where wants_local is set, to tell what address they were sent to.
+void skerry_udp_prepare(int socket, int family, int wants_local);
+/// Asks for ICMP errors, which skerry_udp_error reads.
+void skerry_udp_report_errors(int socket, int family);
+/// Datagrams that the socket's receive queue had no room for, so far.
+uint32_t skerry_udp_receive_drops(int socket);
+/// Datagrams of one size that the kernel takes in one message (UDP_SEGMENT); 0 where it takes none.
+int skerry_udp_segment_limit(void);
+
+/// A message to send: one datagram, or several of one size, of which the last may be smaller. Addresses are numbers, as in
+/// IPAddress.
+typedef struct skerry_message {
+    const void *bytes;
+    uint64_t to_high, to_low, local_high, local_low;
+    uint32_t count;
+    /// The size of each; 0 for a single datagram.
+    uint16_t segment;
+    uint16_t to_port;
+    uint8_t is_v6;
+    uint8_t has_local;
+} skerry_message;
+
+/// Sends without waiting, by as few system calls as it takes. Returns the number of messages that the kernel took, at least 1,
+/// or -errno of the first.
+int skerry_send_messages(int socket, const skerry_message *messages, int count);
+
+/// What the network, or the kernel, has said about a datagram that was sent.
+typedef struct skerry_udp_error_report {
+    /// Where the datagram was sent to; an IPv4 address where the family is AF_INET.
+    struct sockaddr_in6 destination;
+    int32_t code;
+    /// Of SO_EE_ORIGIN_.
+    uint8_t origin;
+    uint8_t icmp_type;
+    uint8_t icmp_code;
+    /// Path MTU where the datagram was too large.
+    uint32_t mtu;
+} skerry_udp_error_report;
+
+#define SKERRY_ORIGIN_LOCAL 1
+#define SKERRY_ORIGIN_ICMP 2
+#define SKERRY_ORIGIN_ICMP6 3
+
+/// Takes one report. Returns 0, or -errno when there is none.
+int skerry_udp_error(int socket, skerry_udp_error_report *report);
