@@ -75,6 +75,10 @@ struct Scenario {
             name: "udp-echo", title: "UDP echo, 172 bytes, bursts of 32",
             load: .udp(flows: 1, burst: 32, payloadBytes: 172), unit: .datagrams, ours: .skerryUDPEcho, peer: .cUDPEcho),
         Scenario(
+            name: "udp-echo-100", title: "UDP echo, 172 bytes, one each of 100 flows",
+            load: .udp(flows: 100, burst: 1, payloadBytes: 172), unit: .datagrams, ours: .skerryUDPEcho,
+            peer: .cUDPEcho),
+        Scenario(
             name: "udp-relay", title: "UDP between two sockets, 172 bytes, bursts of 32",
             load: .udp(flows: 1, burst: 32, payloadBytes: 172), unit: .datagrams, ours: .skerryUDPRelay,
             peer: .cUDPRelay),

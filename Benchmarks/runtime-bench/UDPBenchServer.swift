@@ -22,7 +22,7 @@ enum UDPBenchServer {
         let loops = try EventLoopGroup(count: 1, name: "udp")
         let loop = loops.loops[0]
         let sockets = try (0..<(role == .echo ? 1 : 2)).map { _ in
-            try UDPSocket(bind: SocketAddress(.loopbackV4, port: 0), on: loop, receiveBufferBytes: bufferBytes)
+            try UDPSocket(bind: SocketAddress(.loopbackV4, port: 0), on: loop, bufferBytes: bufferBytes)
         }
         loop.execute {
             do {
@@ -40,7 +40,7 @@ enum UDPBenchServer {
     }
 
     private static func echo(_ socket: UDPSocket) throws {
-        try socket.start { datagram, source in _ = socket.send(UnsafeRawBufferPointer(datagram), to: source) }
+        try socket.start { datagram, source, _ in _ = socket.send(UnsafeRawBufferPointer(datagram), to: source) }
     }
 
     /// Who was heard last on either side.
@@ -51,11 +51,11 @@ enum UDPBenchServer {
 
     private static func relay(_ first: UDPSocket, _ second: UDPSocket) throws {
         let sides = Sides()
-        try first.start { datagram, source in
+        try first.start { datagram, source, _ in
             sides.first = source
             if let target = sides.second { _ = second.send(UnsafeRawBufferPointer(datagram), to: target) }
         }
-        try second.start { datagram, source in
+        try second.start { datagram, source, _ in
             sides.second = source
             if let target = sides.first { _ = first.send(UnsafeRawBufferPointer(datagram), to: target) }
         }
