@@ -180,6 +180,9 @@ let package = Package(
             .executableTarget(
                 name: "echo-server", dependencies: ["Base", "HTTPCodec", "HTTP", "Runtime"], path: "Tests/EchoServer",
                 swiftSettings: swiftSettings),
+            .executableTarget(
+                name: "dtls-echo-server", dependencies: ["Base", "Runtime"], path: "Tests/DTLSEchoServer",
+                swiftSettings: swiftSettings),
             // Shared by tests and benchmarks: a TURN client over blocking sockets.
             .target(
                 name: "TURNTesting", dependencies: ["Base", "STUN"], path: "Tests/TURNTesting", swiftSettings: swiftSettings),

@@ -1,4 +1,5 @@
 #include "dtls.h"
+#include "tls.h"
 #include <openssl/bio.h>
 #include <openssl/crypto.h>
 #include <string.h>
@@ -68,15 +69,14 @@ static unsigned int next_timeout(SSL *ssl, unsigned int timeout_us) {
     return timeout_us < 30000000 ? timeout_us * 2 : 60000000;
 }
 
-void skerry_dtls_ctx_setup(SSL_CTX *context) {
+int skerry_dtls_ctx_setup(SSL_CTX *context) {
+    // Without tickets and kept sessions: resuming would save a client little that stays for a call.
+    if (skerry_ctx_apply_policy(context) != 1) return 0;
     SSL_CTX_set_min_proto_version(context, DTLS1_2_VERSION);
-    SSL_CTX_set_options(context, SSL_OP_NO_QUERY_MTU | SSL_OP_NO_TICKET | SSL_OP_NO_COMPRESSION | SSL_OP_NO_RENEGOTIATION |
-                                     SSL_OP_CIPHER_SERVER_PREFERENCE);
-    SSL_CTX_set_mode(context, SSL_MODE_RELEASE_BUFFERS);
-    // A session is kept by nobody: resuming would skip nothing that matters to a client that stays for a call.
-    SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_OFF);
+    SSL_CTX_set_options(context, SSL_OP_NO_QUERY_MTU);
     SSL_CTX_set_cookie_generate_cb(context, give_cookie);
     SSL_CTX_set_cookie_verify_cb(context, check_cookie);
+    return 1;
 }
 
 int skerry_dtls_attach(SSL *ssl, skerry_dtls_link *link) {
