@@ -17,7 +17,8 @@ import Runtime
 /// - `GET /bytes/N` answers with N bytes, `GET /slow` with one after a second.
 @main
 enum EchoServer {
-    static func main() async throws {
+    /// Not asynchronous: the main queue that such a main brings along lets signals through.
+    static func main() throws {
         ServiceGroup.blockSignals()
         let options = try Options(CommandLine.arguments.dropFirst())
         let loops = try EventLoopGroup(count: options.loops, name: "echo")
@@ -29,8 +30,16 @@ enum EchoServer {
             logger: logger, metrics: metrics)
         print(try listener.listen().port)
         fflush(nil)
-        try await ServiceGroup.run([listener], on: loops.loops[0], drainTimeout: .seconds(2), logger: logger)
-        loops.shutdown()
+        loops.loops[0].spawn {
+            do {
+                try await ServiceGroup.run([listener], on: loops.loops[0], drainTimeout: .seconds(2), logger: logger)
+                exit(0)
+            } catch {
+                logger.error("cannot go on", metadata: ["error": "\(error)"])
+                exit(1)
+            }
+        }
+        while true { pause() }
     }
 
     private static func routes() -> HTTPRoutes {
