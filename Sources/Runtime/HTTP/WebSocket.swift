@@ -104,6 +104,7 @@ package final class WebSocket: @unchecked Sendable {
     /// was lost; nil while open.
     package var closeCode: UInt16? { state.withLock { $0.closeCode } }
     package var closeReason: String { state.withLock { $0.closeReason } }
+    private var isFinished: Bool { state.withLock { $0.isFinished } }
 
     // MARK: Receiving
 
@@ -118,6 +119,15 @@ package final class WebSocket: @unchecked Sendable {
         }
     }
 
+    /// What the bytes that are here make.
+    private enum Progress {
+        case message(WebSocketMessage)
+        case needsMore
+        /// A close frame has come, or what must be answered with one.
+        case ended
+    }
+
+    // Suspended in every open WebSocket: what it keeps over the wait is memory of each of them.
     private func receiveOnLoop() async -> WebSocketMessage? {
         if onLoop.isReceiving, closeCode != nil {
             // The task that closes receives what is left.
@@ -126,36 +136,49 @@ package final class WebSocket: @unchecked Sendable {
         }
         precondition(!onLoop.isReceiving, "two tasks receive on one WebSocket")
         onLoop.isReceiving = true
-        defer { onLoop.isReceiving = false }
-        while !state.withLock({ $0.isFinished }) {
-            do {
-                while let event = try nextEvent() {
-                    switch event {
-                    case .text(let text) where closeCode == nil: return .text(text)
-                    case .binary(let bytes) where closeCode == nil: return .binary(bytes)
-                    case .ping(let payload) where closeCode == nil: answerPing(payload)
-                    case .text, .binary, .ping, .pong: break
-                    case .close(let code, let reason):
-                        beginClose(code: code ?? 1005, reason: reason, dropping: false)
-                        await finish()
-                        return nil
-                    }
-                }
+        while !isFinished {
+            switch advance() {
+            case .message(let message):
+                onLoop.isReceiving = false
+                return message
+            case .needsMore:
                 flush()
-                guard try await stream.receive() else { break }
-                onLoop.lastArrival = loop.now
-                onLoop.awaitsPong = false
-            } catch let error as WebSocketError {
-                let code = error == .messageTooLarge ? Self.tooLargeCode : error.closeCode
-                beginClose(code: code, reason: "\(error)", dropping: false)
-                await finish()
-                return nil
-            } catch {
-                break
+                if await hasReceived() { continue }
+            case .ended: break
             }
+            break
         }
         await finish()
+        onLoop.isReceiving = false
         return nil
+    }
+
+    private func hasReceived() async -> Bool {
+        guard (try? await stream.receive()) == true else { return false }
+        onLoop.lastArrival = loop.now
+        onLoop.awaitsPong = false
+        return true
+    }
+
+    private func advance() -> Progress {
+        do {
+            while let event = try nextEvent() {
+                switch event {
+                case .text(let text) where closeCode == nil: return .message(.text(text))
+                case .binary(let bytes) where closeCode == nil: return .message(.binary(bytes))
+                case .ping(let payload) where closeCode == nil: answerPing(payload)
+                case .text, .binary, .ping, .pong: break
+                case .close(let code, let reason):
+                    beginClose(code: code ?? 1005, reason: reason, dropping: false)
+                    return .ended
+                }
+            }
+            return .needsMore
+        } catch {
+            let code = error == .messageTooLarge ? Self.tooLargeCode : error.closeCode
+            beginClose(code: code, reason: "\(error)", dropping: false)
+            return .ended
+        }
     }
 
     private func nextEvent() throws(WebSocketError) -> WebSocketEvent? {

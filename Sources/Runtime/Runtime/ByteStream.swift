@@ -71,8 +71,17 @@ public final class ByteStream: DescriptorHandler, @unchecked Sendable {
     /// - Returns: false at the end of the stream.
     public func receive() async throws(StreamError) -> Bool {
         loop.preconditionOnLoop()
-        await giveOthersTheirTurn()
+        if isItOthersTurn() { await Task.yield() }
         if let session { return try await receiveOpened(session) }
+        // Every idle connection waits here: what is kept over the wait is memory of each of them.
+        while true {
+            if let isMore = try receiveNow() { return isMore }
+            await withUnsafeContinuation { reader.wait($0) }
+        }
+    }
+
+    /// Returns nil when there is nothing yet.
+    private func receiveNow() throws(StreamError) -> Bool? {
         while true {
             if let failure { throw failure }
             if hasReceivedEnd { return false }
@@ -80,8 +89,8 @@ public final class ByteStream: DescriptorHandler, @unchecked Sendable {
             if count > 0 { return true }
             if count == 0 {
                 hasReceivedEnd = true
-            } else {
-                try await waitUntilReadable()
+            } else if try mustWait() {
+                return nil
             }
         }
     }
@@ -105,9 +114,16 @@ public final class ByteStream: DescriptorHandler, @unchecked Sendable {
 
     func waitUntilReadable() async throws(StreamError) {
         if let failure { throw failure }
+        guard try mustWait() else { return }
+        await withUnsafeContinuation { reader.wait($0) }
+        if let failure { throw failure }
+    }
+
+    /// Behind a read that got nothing; false when it is to be repeated at once.
+    private func mustWait() throws(StreamError) -> Bool {
         if errno == EINTR {
             isDrained = false
-            return
+            return false
         }
         if let error = errorUnlessBlocked("recv") {
             failure = error
@@ -115,17 +131,19 @@ public final class ByteStream: DescriptorHandler, @unchecked Sendable {
         }
         inbound.shrink()
         burst = 0
-        await withUnsafeContinuation { reader.wait($0) }
-        if let failure { throw failure }
+        return true
     }
 
     /// A peer that always has bytes ready must not keep the loop from its other connections.
     func giveOthersTheirTurn() async {
+        if isItOthersTurn() { await Task.yield() }
+    }
+
+    private func isItOthersTurn() -> Bool {
         burst += 1
-        if burst >= 16 {
-            burst = 0
-            await Task.yield()
-        }
+        if burst < 16 { return false }
+        burst = 0
+        return true
     }
 
     // MARK: Sending
