@@ -7,13 +7,14 @@ import Runtime
 /// A server for the clients of Tests/Interop: what it is sent comes back. It has no use but to be tested.
 ///
 ///     echo-server [--loops N] [--ping-interval-ms N] [--pong-timeout-ms N] [--close-timeout-ms N] [--head-timeout-ms N]
-///         [--idle-timeout-ms N] [--body-timeout-ms N] [--max-queued-bytes N]
+///         [--idle-timeout-ms N] [--body-timeout-ms N] [--min-body-bytes-per-second N]
+///         [--max-requests-per-connection N] [--max-queued-bytes N]
 ///
 /// Listens on a port of 127.0.0.1 that it prints, until SIGTERM.
 ///
 /// - `GET /echo?max=BYTES` opens a WebSocket that sends back each message; `max` bounds one (16 MiB).
 /// - `GET /burst?count=N&bytes=N` opens one that sends so many messages without being asked, and closes.
-/// - `POST /echo` answers with the body it got.
+/// - `POST /echo` answers with the body it got, `POST /trailers` with the fields behind the body, a line for each.
 /// - `GET /bytes/N` answers with N bytes, `GET /slow` with one after a second.
 @main
 enum EchoServer {
@@ -76,6 +77,11 @@ enum EchoServer {
             }
             try await exchange.respond(HTTPResponse(status: 200), body: body)
         }
+        routes.on("POST", "/trailers") { exchange, _ in
+            _ = try await exchange.body.collect(upTo: 16 << 20)
+            let lines = exchange.body.trailers.map { "\($0.name): \($0.value)\n" }.joined()
+            try await exchange.respond(HTTPResponse(status: 200), body: Array(lines.utf8))
+        }
         routes.on("GET", "/slow") { exchange, _ in
             try await exchange.loop.sleep(for: .seconds(1))
             try await exchange.respond(HTTPResponse(status: 200), body: [0x73])
@@ -109,6 +115,8 @@ private struct Options {
             case "--head-timeout-ms": http.headTimeoutMs = value
             case "--idle-timeout-ms": http.idleTimeoutMs = value
             case "--body-timeout-ms": http.bodyTimeoutMs = value
+            case "--min-body-bytes-per-second": http.minBodyBytesPerSecond = value
+            case "--max-requests-per-connection": http.maxRequestsPerConnection = value
             case "--max-queued-bytes": http.webSocket.maxQueuedBytes = value
             default: throw BadUsage(argument: name)
             }

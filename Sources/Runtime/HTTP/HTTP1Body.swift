@@ -2,6 +2,17 @@ import Base
 import HTTPCodec
 import Runtime
 
+/// What a body on a connection of HTTP/1 may take.
+struct HTTP1BodyLimits {
+    /// How long no byte of it may come while one is waited for; all waits together may take so much longer than the bytes
+    /// at the lowest rate.
+    var silence: Duration
+    /// 0 for any rate.
+    var minBytesPerSecond: Int
+    var maxBytes: Int
+    var chunks: HTTPChunkLimits
+}
+
 /// A body that is the next bytes on its connection: what is not read stays in the kernel.
 ///
 /// `@unchecked Sendable`: as `HTTPBody`.
@@ -16,35 +27,43 @@ final class HTTP1Body: HTTPBody, @unchecked Sendable {
 
     private let stream: ByteStream
     private let deadline: StreamDeadline
-    private let timeout: Duration
+    private let limits: HTTP1BodyLimits
     private var state: State
+    /// Of the connection, framing included.
+    private var takenBytes = 0
+    private var waited = Duration.zero
     /// Run once before the first byte is waited for.
     var beforeFirstWait: (() async throws -> Void)?
     /// Run once when the last byte has been taken.
     var onEnd: (() -> Void)?
 
     init(
-        _ framing: HTTPBodyFraming, of stream: ByteStream, deadline: StreamDeadline, timeout: Duration,
+        _ framing: HTTPBodyFraming, of stream: ByteStream, deadline: StreamDeadline, limits: HTTP1BodyLimits,
         side: EdgeError.Side
     ) {
         self.stream = stream
         self.deadline = deadline
-        self.timeout = timeout
+        self.limits = limits
         switch framing {
         case .length(let count):
             state = count == 0 ? .ended : .counted(remaining: count)
-            super.init(length: count, side: side)
+            super.init(length: count, side: side, maxBytes: limits.maxBytes)
         case .chunked:
-            state = .chunked(ChunkedDecoder())
-            super.init(length: nil, side: side)
+            state = .chunked(ChunkedDecoder(limits: limits.chunks))
+            super.init(length: nil, side: side, maxBytes: limits.maxBytes)
         case .untilClose:
             state = .untilClose
-            super.init(length: nil, side: side)
+            super.init(length: nil, side: side, maxBytes: limits.maxBytes)
         }
     }
 
     override var hasEnded: Bool {
         if case .ended = state { return true }
+        return false
+    }
+
+    override var isBroken: Bool {
+        if case .failed = state { return true }
         return false
     }
 
@@ -77,6 +96,7 @@ final class HTTP1Body: HTTPBody, @unchecked Sendable {
         let count = min(stream.inbound.count, remaining, maximum)
         if count == 0 { throw failure() }
         let bytes = stream.inbound.take(count)
+        takenBytes += count
         if case .failed = state { return bytes }
         if count == remaining { end() } else { state = .counted(remaining: remaining - count) }
         return bytes
@@ -107,7 +127,9 @@ final class HTTP1Body: HTTPBody, @unchecked Sendable {
                 throw error
             }
             stream.inbound.consume(offset)
+            takenBytes += offset
             if isAtEnd {
+                trailers = decoder.trailers
                 end()
                 return output.isEmpty ? nil : output
             }
@@ -128,7 +150,10 @@ final class HTTP1Body: HTTPBody, @unchecked Sendable {
             state = .failed(EdgeError(error, side: side, while: "reading a body"))
         }
         let count = min(stream.inbound.count, maximum)
-        if count > 0 { return stream.inbound.take(count) }
+        if count > 0 {
+            takenBytes += count
+            return stream.inbound.take(count)
+        }
         if case .failed(let error) = state { throw error }
         end()
         return nil
@@ -151,12 +176,24 @@ final class HTTP1Body: HTTPBody, @unchecked Sendable {
             beforeFirstWait = nil
             try await prepare()
         }
-        defer { deadline.lift() }
+        let before = waited
+        let began = stream.loop.now
+        defer {
+            waited = before + (stream.loop.now - began)
+            deadline.lift()
+        }
         while stream.inbound.count < count {
-            deadline.set(timeout)
+            deadline.set(min(limits.silence, patience(before + (stream.loop.now - began))))
             guard try await stream.receive() else { return false }
         }
         return true
+    }
+
+    /// How much longer may be waited, so that a body that trickles does not hold its connection for days.
+    private func patience(_ waited: Duration) -> Duration {
+        guard limits.minBytesPerSecond > 0 else { return limits.silence }
+        let bytes = takenBytes + stream.inbound.count
+        return max(.zero, limits.silence + .milliseconds(bytes * 1000 / limits.minBytesPerSecond) - waited)
     }
 
     private func failure() -> any Error {

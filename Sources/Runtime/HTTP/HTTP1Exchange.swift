@@ -31,11 +31,11 @@ final class HTTP1Exchange: HTTPExchange, @unchecked Sendable {
     init(_ head: HTTPRequestHead, on connection: HTTPServerConnection) {
         self.head = head
         self.connection = connection
-        closesConnection = !head.keepsAlive
+        closesConnection = !head.keepsAlive || connection.isAtLastRequest
         awaitsContinue = head.expectsContinue
         let body = HTTP1Body(
             head.body, of: connection.stream, deadline: connection.readDeadline,
-            timeout: .milliseconds(connection.configuration.bodyTimeoutMs), side: .peer)
+            limits: connection.configuration.bodyLimits, side: .peer)
         super.init(head.request, body: body, on: connection.stream)
         if awaitsContinue { body.beforeFirstWait = { [weak self] in try await self?.sendContinue() } }
     }
@@ -197,7 +197,7 @@ final class HTTP1Exchange: HTTPExchange, @unchecked Sendable {
         var response = response
         status = response.status
         // A body that the client still holds back, or that is too long to be read for nothing, is better cut off.
-        if awaitsContinue && !body.hasEnded { closesConnection = true }
+        if awaitsContinue && !body.hasEnded || body.hasFailed { closesConnection = true }
         if let remaining = body.remaining,
             remaining - stream.inbound.count > connection.configuration.maxDrainedBodyBytes
         {

@@ -23,6 +23,11 @@ package final class HTTPClient: Sendable {
         package var webSocket = WebSocket.Configuration()
 
         package init() {}
+
+        var bodyLimits: HTTP1BodyLimits {
+            HTTP1BodyLimits(
+                silence: .milliseconds(bodyTimeoutMs), minBytesPerSecond: 0, maxBytes: .max, chunks: HTTPChunkLimits())
+        }
     }
 
     /// `@unchecked Sendable`: used on the client's loop alone.

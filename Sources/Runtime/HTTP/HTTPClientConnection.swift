@@ -84,8 +84,7 @@ final class HTTPClientConnection: @unchecked Sendable {
     /// A body of an answer that nothing follows.
     func lastBody(_ answer: HTTPResponseHead) -> HTTP1Body {
         HTTP1Body(
-            answer.body, of: stream, deadline: readDeadline, timeout: .milliseconds(configuration.bodyTimeoutMs),
-            side: .upstream)
+            answer.body, of: stream, deadline: readDeadline, limits: configuration.bodyLimits, side: .upstream)
     }
 
     /// Ends the timers; the stream is somebody else's from here on.

@@ -12,6 +12,10 @@ final class HTTPServerConnection: @unchecked Sendable {
     let sendDeadline: StreamDeadline
     /// Between two requests, with nothing of the next one there.
     private var isIdle = false
+    private var requests = 0
+
+    /// Whether the connection has had as many requests as it may.
+    var isAtLastRequest: Bool { requests >= configuration.maxRequestsPerConnection }
 
     var configuration: HTTPServer.Configuration { server.configuration }
 
@@ -26,6 +30,7 @@ final class HTTPServerConnection: @unchecked Sendable {
     func run() async {
         do {
             while let head = try await nextHead() {
+                requests += 1
                 let exchange = HTTP1Exchange(head, on: self)
                 await server.answer(exchange)
                 guard await prepareForNext(exchange) else { break }

@@ -5,9 +5,15 @@ extension HTTPServer.Configuration {
     mutating func read(_ section: ConfigurationSection) {
         section.read("max_head_bytes", &maxHeadBytes, in: 1024...1 << 20)
         section.read("max_head_fields", &maxHeadFields, in: 10...10_000)
+        section.read("max_target_bytes", &maxTargetBytes, in: 256...1 << 20)
+        section.read("max_requests_per_connection", &maxRequestsPerConnection, in: 1...1_000_000_000)
+        section.read("max_body_bytes", &maxBodyBytes, in: 1024...1 << 40)
+        section.read("max_trailer_bytes", &maxTrailerBytes, in: 0...1 << 20)
+        section.read("max_trailer_fields", &maxTrailerFields, in: 0...10_000)
         section.read("head_timeout_ms", &headTimeoutMs, in: 100...600_000)
         section.read("idle_timeout_ms", &idleTimeoutMs, in: 100...3_600_000)
         section.read("body_timeout_ms", &bodyTimeoutMs, in: 100...3_600_000)
+        section.read("min_body_bytes_per_second", &minBodyBytesPerSecond, in: 0...1 << 30)
         section.read("send_timeout_ms", &sendTimeoutMs, in: 100...3_600_000)
         section.read("max_drained_body_bytes", &maxDrainedBodyBytes, in: 0...1 << 30)
         section.section("web_socket") { webSocket.read($0) }

@@ -213,6 +213,8 @@ struct UploadRoutes: Sendable {
         case .superseded: throw MediaProblem.superseded
         case .ended: throw Uploads.notFound
         }
+        // The upload knows what it may take.
+        exchange.body.maxBytes = .max
         var broken: (any Error)?
         do {
             reading: while let bytes = try await exchange.body.read() {
