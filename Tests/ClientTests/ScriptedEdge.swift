@@ -149,6 +149,7 @@ final class ScriptedEdge: Sendable {
         guard exchange.request.fields["Upload-Offset"] == "\(seen.withLock { $0.uploaded.count })" else {
             return try await exchange.fail(ProblemDetails(status: 409, detail: "Another offset."))
         }
+        exchange.body.maxBytes = .max
         while let bytes = try await exchange.body.read() {
             let count = seen.withLock { seen in
                 seen.uploaded += bytes

@@ -2,64 +2,18 @@ import Base
 package import HTTPCodec
 package import Runtime
 
-/// A client of HTTP/1.1, plain or under TLS, that keeps a few idle connections. It follows no redirects.
+/// A client of HTTP/1.1, plain or under TLS, with a bounded pool of connections. It follows no redirections unless a request
+/// asks for it.
 ///
 /// Lives on one loop; may be called from anywhere.
 package final class HTTPClient: Sendable {
-    package struct Configuration: Equatable, Sendable {
-        /// For the connection and the TLS handshake.
-        package var connectTimeoutMs = 5_000
-        /// From the end of a request to the head of its answer.
-        package var responseTimeoutMs = 30_000
-        /// Without any byte of an answer's body that is waited for.
-        package var bodyTimeoutMs = 30_000
-        /// Without progress in sending: 256 KiB must pass within it.
-        package var sendTimeoutMs = 60_000
-        /// How long an idle connection is kept; shorter than servers keep theirs.
-        package var idleTimeoutMs = 20_000
-        package var maxIdleConnections = 16
-        package var maxHeadBytes = 65_536
-        package var maxHeadFields = 200
-        package var webSocket = WebSocket.Configuration()
-
-        package init() {}
-
-        var bodyLimits: HTTP1BodyLimits {
-            HTTP1BodyLimits(
-                silence: .milliseconds(bodyTimeoutMs), minBytesPerSecond: 0, maxBytes: .max, chunks: HTTPChunkLimits())
-        }
-    }
-
-    /// `@unchecked Sendable`: used on the client's loop alone.
-    private final class Pool: @unchecked Sendable {
-        struct Idle {
-            let origin: Origin
-            let connection: HTTPClientConnection
-        }
-
-        /// The one that was used last comes last.
-        var idle: [Idle] = []
-    }
-
-    private struct Origin: Hashable, Sendable {
-        let isSecure: Bool
-        let host: String
-        let port: UInt16
-
-        init(_ url: HTTPURL) {
-            isSecure = url.isSecure
-            host = url.host
-            port = url.port
-        }
-    }
-
     private static let sharedResolver = HostResolver(pool: BlockingPool(threads: 2, name: "resolver", queueLimit: 64))
 
     private let loop: EventLoop
     private let tls: TLSContext?
     private let resolver: HostResolver?
     private let configuration: Configuration
-    private let pool = Pool()
+    private let pool: HTTPConnectionPool
 
     /// - Parameters:
     ///   - tls: for `https` and `wss`, which fail without it.
@@ -72,15 +26,35 @@ package final class HTTPClient: Sendable {
         self.tls = tls
         self.resolver = resolver
         self.configuration = configuration
+        pool = HTTPConnectionPool(loop: loop, configuration: configuration)
     }
 
     /// Sends a request, and returns when the head of the answer is there. Cancelling the task cuts it off.
     ///
-    /// - Throws: `EdgeError`: `.invalid` for a URL that cannot be used, `.unavailable` when there is no connection, `.timeout`,
-    ///   `.closed`, `.io`, `.corrupt`; and what the body's source throws.
+    /// - Throws: `EdgeError`: `.invalid` for a URL that cannot be used, `.forbidden` when the address policy refuses where it
+    ///   leads, `.exhausted` when too many requests wait, `.unavailable` when there is no connection, `.timeout`, `.closed`,
+    ///   `.io`, `.corrupt`; and what the body's source throws.
     package func send(_ request: HTTPClientRequest) async throws -> HTTPClientResponse {
-        let url = try parse(request.url)
-        return try await loop.run { [self] in try await sendOnLoop(request, to: url) }
+        _ = try parse(request.url)
+        return try await loop.run { [self] in
+            let total = request.totalTimeoutMs ?? configuration.totalTimeoutMs
+            let deadline = total > 0 ? loop.now + .milliseconds(total) : nil
+            var request = request
+            for hop in 0... {
+                let url = try parse(request.url)
+                let response = try await sendOnLoop(request, to: url, by: deadline)
+                guard request.maxRedirects > 0,
+                    let next = request.redirected(by: response.status, response.fields, from: url)
+                else { return response }
+                guard hop < request.maxRedirects else {
+                    throw EdgeError(.corrupt, "more than \(hop) redirections in a row", side: .upstream)
+                }
+                // What is short is read, so that the connection can be used again.
+                if let length = response.length, length <= 16_384 { _ = try await response.collect(upTo: 16_384) }
+                request = next
+            }
+            preconditionFailure("the loop above ends by itself")
+        }
     }
 
     /// Opens a WebSocket.
@@ -91,8 +65,8 @@ package final class HTTPClient: Sendable {
     ) async throws -> WebSocket {
         let url = try parse(url)
         return try await loop.run { [self] in
-            let connection = try await connect(to: url)
-            return try await cancelling(connection) {
+            let connection = try await connect(to: url, slot: nil, by: nil)
+            return try await connection.cancelling {
                 try await connection.openWebSocket(
                     url, subprotocols: subprotocols, fields: fields, maxMessageBytes: maxMessageBytes,
                     configuration: configuration.webSocket)
@@ -102,7 +76,7 @@ package final class HTTPClient: Sendable {
 
     /// Closes the idle connections.
     package func close() async {
-        try? await loop.run { [pool] in pool.idle = [] }
+        try? await loop.run { [pool] in pool.closeIdle() }
     }
 
     private func parse(_ text: String) throws -> HTTPURL {
@@ -112,82 +86,86 @@ package final class HTTPClient: Sendable {
         return url
     }
 
-    private func sendOnLoop(_ request: HTTPClientRequest, to url: HTTPURL) async throws -> HTTPClientResponse {
-        let origin = Origin(url)
-        if request.isRepeatable, let connection = takeIdle(origin) {
-            do {
-                return try await exchange(request, url, on: connection)
-            } catch is NoAnswer {
-                // The server had ended the idle connection.
+    private func sendOnLoop(
+        _ request: HTTPClientRequest, to url: HTTPURL, by deadline: MonotonicInstant?
+    ) async throws -> HTTPClientResponse {
+        var mayReuse = request.isRepeatable
+        while true {
+            let wait = try remaining(.milliseconds(configuration.queueTimeoutMs), until: deadline)
+            switch try await pool.lease(HTTPConnectionPool.Origin(url), mayReuse: mayReuse, within: wait) {
+            case .idle(let connection):
+                do {
+                    return try await exchange(request, url, on: connection, by: deadline)
+                } catch is NoAnswer {
+                    // The server had ended the idle connection. The next one is new.
+                    mayReuse = false
+                }
+            case .room(let slot):
+                do {
+                    let connection = try await connect(to: url, slot: slot, by: deadline)
+                    return try await exchange(request, url, on: connection, by: deadline)
+                } catch let error as NoAnswer {
+                    throw EdgeError(
+                        .closed, "the connection ended without an answer", side: .upstream, isRetryable: true,
+                        cause: error.cause)
+                }
             }
-        }
-        do {
-            return try await exchange(request, url, on: try await connect(to: url))
-        } catch let error as NoAnswer {
-            throw EdgeError(
-                .closed, "the connection ended without an answer", side: .upstream, isRetryable: true,
-                cause: error.cause)
         }
     }
 
     private func exchange(
-        _ request: HTTPClientRequest, _ url: HTTPURL, on connection: HTTPClientConnection
+        _ request: HTTPClientRequest, _ url: HTTPURL, on connection: HTTPClientConnection,
+        by deadline: MonotonicInstant?
     ) async throws -> HTTPClientResponse {
-        let origin = Origin(url)
-        return try await cancelling(connection) {
-            try await connection.send(request, to: url) { [weak self] in self?.keep($0, for: origin) }
+        try await connection.cancelling {
+            try await connection.send(request, to: url, by: deadline) { [weak pool] in pool?.keep($0) }
         }
     }
 
-    private func cancelling<Value: Sendable>(
-        _ connection: HTTPClientConnection, _ body: () async throws -> Value
-    ) async throws -> Value {
-        try await withTaskCancellationHandler {
-            do {
-                return try await body()
-            } catch {
-                if Task.isCancelled { throw CancellationError() }
-                throw error
-            }
-        } onCancel: {
-            loop.execute { connection.stream.close() }
+    /// - Throws: `EdgeError` `.timeout` when the deadline has passed.
+    private func remaining(_ timeout: Duration, until deadline: MonotonicInstant?) throws -> Duration {
+        guard let deadline else { return timeout }
+        let left = deadline - loop.now
+        guard left > .zero else {
+            throw EdgeError(.timeout, "the request took too long", side: .upstream, isRetryable: true)
         }
+        return min(timeout, left)
     }
 
-    private func takeIdle(_ origin: Origin) -> HTTPClientConnection? {
-        pool.idle.removeAll { $0.connection.stream.isClosed }
-        guard let index = pool.idle.lastIndex(where: { $0.origin == origin }) else { return nil }
-        return pool.idle.remove(at: index).connection
-    }
-
-    private func keep(_ connection: HTTPClientConnection, for origin: Origin) {
-        pool.idle.removeAll { $0.connection.stream.isClosed }
-        if pool.idle.count >= configuration.maxIdleConnections { pool.idle.removeFirst() }
-        connection.closeWhenIdle(for: .milliseconds(configuration.idleTimeoutMs))
-        pool.idle.append(Pool.Idle(origin: origin, connection: connection))
-    }
-
-    private func connect(to url: HTTPURL) async throws -> HTTPClientConnection {
+    private func connect(
+        to url: HTTPURL, slot: HTTPConnectionPool.Slot?, by deadline: MonotonicInstant?
+    ) async throws -> HTTPClientConnection {
         if url.isSecure, tls == nil {
             throw EdgeError(.invalid, "this client has no TLS to reach \(url.authority)", side: .internal)
         }
-        let timeout = Duration.milliseconds(configuration.connectTimeoutMs)
+        let connectBy = loop.now + (try remaining(.milliseconds(configuration.connectTimeoutMs), until: deadline))
+        let found = try await (resolver ?? Self.sharedResolver).resolve(
+            url.host, port: url.port, on: loop, within: connectBy - loop.now)
+        let addresses = found.map { SocketAddress($0.ip.unmapped, port: $0.port) }
+        let permitted = addresses.filter { configuration.addresses.permits($0.ip) }
+        guard !permitted.isEmpty else {
+            throw EdgeError(.forbidden, "\(url.authority) is at an address that is not allowed", side: .upstream)
+        }
         var failure: (any Error)?
-        for address in try await (resolver ?? Self.sharedResolver).resolve(url.host, port: url.port).prefix(4) {
+        for address in permitted.prefix(4) {
+            try Task.checkCancellation()
+            guard connectBy > loop.now else { break }
             do {
-                let stream = try await ByteStream.connect(to: address, on: loop, timeout: timeout)
-                let connection = HTTPClientConnection(stream, configuration: configuration)
+                let stream = try await ByteStream.connect(to: address, on: loop, timeout: connectBy - loop.now)
+                let connection = HTTPClientConnection(
+                    stream, to: HTTPConnectionPool.Origin(url), slot: slot, configuration: configuration)
                 if url.isSecure, let tls {
-                    let deadline = StreamDeadline(stream)
-                    deadline.set(timeout)
-                    defer { deadline.cancel() }
-                    try await stream.startTLS(tls, serverName: url.host)
+                    let timer = StreamDeadline(stream)
+                    timer.set(connectBy - loop.now)
+                    defer { timer.cancel() }
+                    try await connection.cancelling { try await stream.startTLS(tls, serverName: url.host) }
                 }
                 return connection
             } catch {
                 failure = error
             }
         }
+        try Task.checkCancellation()
         throw EdgeError(
             .unavailable, "\(url.authority) cannot be reached", side: .upstream, isRetryable: true, cause: failure)
     }

@@ -7,6 +7,13 @@ import Runtime
 /// `@unchecked Sendable`: all state is used on the stream's loop, which the stream's own entries check.
 final class HTTPClientConnection: @unchecked Sendable {
     let stream: ByteStream
+    let origin: HTTPConnectionPool.Origin
+    let established: MonotonicInstant
+    /// Its place in the pool; a WebSocket has none.
+    private let slot: HTTPConnectionPool.Slot?
+    /// Counts who has used the connection, so that what ends late ends nothing of a later user.
+    private var user = 0
+    private let totalDeadline: StreamDeadline
     private let readDeadline: StreamDeadline
     private let sendDeadline: StreamDeadline
     private let configuration: HTTPClient.Configuration
@@ -18,8 +25,15 @@ final class HTTPClientConnection: @unchecked Sendable {
     /// What the source of a request's body threw.
     private var bodyFailure: (any Error)?
 
-    init(_ stream: ByteStream, configuration: HTTPClient.Configuration) {
+    init(
+        _ stream: ByteStream, to origin: HTTPConnectionPool.Origin, slot: HTTPConnectionPool.Slot?,
+        configuration: HTTPClient.Configuration
+    ) {
         self.stream = stream
+        self.origin = origin
+        self.slot = slot
+        established = stream.loop.now
+        totalDeadline = StreamDeadline(stream)
         self.configuration = configuration
         readDeadline = StreamDeadline(stream)
         sendDeadline = StreamDeadline(stream)
@@ -34,9 +48,13 @@ final class HTTPClientConnection: @unchecked Sendable {
     /// - Parameter release: called when the answer's body has been read and the connection can be used again.
     /// - Throws: `NoAnswer` when the connection ended before the first byte of an answer.
     func send(
-        _ request: HTTPClientRequest, to url: HTTPURL, release: @escaping (HTTPClientConnection) -> Void
+        _ request: HTTPClientRequest, to url: HTTPURL, by deadline: MonotonicInstant?,
+        release: @escaping (HTTPClientConnection) -> Void
     ) async throws -> HTTPClientResponse {
         readDeadline.lift()
+        hasSentBody = false
+        bodyFailure = nil
+        if let deadline { totalDeadline.set(max(.zero, deadline - stream.loop.now)) }
         let timeout = Duration.milliseconds(request.responseTimeoutMs ?? configuration.responseTimeoutMs)
         var output: [UInt8] = []
         HTTPSerializer.append(head(of: request, to: url), to: &output)
@@ -68,7 +86,24 @@ final class HTTPClientConnection: @unchecked Sendable {
             isSpent = true
             upload.cancel()
         }
-        return response(answer, release: release)
+        return response(answer, maxBytes: request.maxResponseBytes, release: release)
+    }
+
+    /// Runs the body; cancelling the task meanwhile closes the connection, unless it serves somebody else by then.
+    func cancelling<Value: Sendable>(_ body: () async throws -> Value) async throws -> Value {
+        let user = user
+        return try await withTaskCancellationHandler {
+            do {
+                return try await body()
+            } catch {
+                if Task.isCancelled { throw CancellationError() }
+                throw error
+            }
+        } onCancel: {
+            stream.loop.execute { [self] in
+                if self.user == user { stream.close() }
+            }
+        }
     }
 
     /// Sends the handshake of a WebSocket and returns the head that answers it.
@@ -82,14 +117,16 @@ final class HTTPClientConnection: @unchecked Sendable {
     }
 
     /// A body of an answer that nothing follows.
-    func lastBody(_ answer: HTTPResponseHead) -> HTTP1Body {
+    func lastBody(_ answer: HTTPResponseHead, maxBytes: Int? = nil) -> HTTP1Body {
         HTTP1Body(
-            answer.body, of: stream, deadline: readDeadline, limits: configuration.bodyLimits, side: .upstream)
+            answer.body, of: stream, deadline: readDeadline, limits: configuration.bodyLimits(maxBytes: maxBytes),
+            side: .upstream)
     }
 
     /// Ends the timers; the stream is somebody else's from here on.
     func handOver() {
         isHandedOver = true
+        totalDeadline.cancel()
         readDeadline.cancel()
         sendDeadline.cancel()
     }
@@ -100,16 +137,20 @@ final class HTTPClientConnection: @unchecked Sendable {
     }
 
     private func response(
-        _ answer: HTTPResponseHead, release: @escaping (HTTPClientConnection) -> Void
+        _ answer: HTTPResponseHead, maxBytes: Int?, release: @escaping (HTTPClientConnection) -> Void
     ) -> HTTPClientResponse {
-        let body = lastBody(answer)
+        let body = lastBody(answer, maxBytes: maxBytes)
         let isReusable = answer.keepsAlive && !isSpent
         // Holds the connection until the body's end, or until the answer is dropped.
-        let finish = { [self] in
+        let source = HTTPClientResponse.Source(body, on: self)
+        let finish = { [self, weak source] in
+            source?.connection = nil
+            user += 1
+            totalDeadline.lift()
             if isReusable, stream.inbound.isEmpty { release(self) } else { stream.close() }
         }
         if body.hasEnded { finish() } else { body.onEnd = finish }
-        return HTTPClientResponse(answer.response, body: body, loop: stream.loop)
+        return HTTPClientResponse(answer.response, from: source, loop: stream.loop)
     }
 
     private func head(of request: HTTPClientRequest, to url: HTTPURL) -> HTTPRequest {
@@ -185,10 +226,12 @@ final class HTTPClientConnection: @unchecked Sendable {
         }
     }
 
+    private static let maxInterimAnswers = 32
+
     private func readHead(method: String) async throws -> HTTPResponseHead {
         let limits = HTTPHeadLimits(maxBytes: configuration.maxHeadBytes, maxFields: configuration.maxHeadFields)
         var hasAnswerBegun = false
-        while true {
+        for _ in 0..<Self.maxInterimAnswers {
             var parser = HTTPResponseParser(requestMethod: method, limits: limits)
             var head: HTTPResponseHead?
             while head == nil {
@@ -220,6 +263,7 @@ final class HTTPClientConnection: @unchecked Sendable {
             }
             if let head, !head.response.isInformational { return head }
         }
+        throw EdgeError(.corrupt, "there is no end to the interim answers", side: .upstream)
     }
 }
 

@@ -4,7 +4,7 @@ import Glibc
 extension ByteStream {
     /// Opens a TCP connection. Called on the loop.
     ///
-    /// - Throws: `StreamError.timedOut`, or `.failed` with what the network said.
+    /// - Throws: `StreamError.timedOut`, `.closed` when the task is cancelled, or `.failed` with what the network said.
     public static func connect(
         to address: SocketAddress, on loop: EventLoop, timeout: Duration
     ) async throws(StreamError) -> ByteStream {
@@ -31,15 +31,23 @@ extension ByteStream {
             throw .failed(error)
         }
         let timer = loop.schedule(after: timeout) { attempt.finish(.timedOut) }
-        let outcome = await withUnsafeContinuation { attempt.wait($0) }
+        let outcome = await withTaskCancellationHandler {
+            await withUnsafeContinuation { attempt.wait($0) }
+        } onCancel: {
+            loop.execute { attempt.finish(.cancelled) }
+        }
         loop.cancel(timer)
         loop.deregister(registration)
         var code: Int32 = 0
         var size = socklen_t(MemoryLayout<Int32>.size)
         getsockopt(descriptor, SOL_SOCKET, SO_ERROR, &code, &size)
-        if outcome == .timedOut || code != 0 {
+        guard outcome == .ready, code == 0 else {
             Glibc.close(descriptor)
-            throw outcome == .timedOut ? .timedOut : .failed(SystemError("connect", code))
+            switch outcome {
+            case .timedOut: throw .timedOut
+            case .cancelled: throw .closed
+            case .ready: throw .failed(SystemError("connect", code))
+            }
         }
         do {
             return try ByteStream(adopting: descriptor, on: loop)
@@ -49,8 +57,9 @@ extension ByteStream {
     }
 }
 
-private final class ConnectAttempt: DescriptorHandler {
-    enum Outcome { case ready, timedOut }
+/// `@unchecked Sendable`: used on the loop alone.
+private final class ConnectAttempt: DescriptorHandler, @unchecked Sendable {
+    enum Outcome { case ready, timedOut, cancelled }
 
     private var waiter: UnsafeContinuation<Outcome, Never>?
     private var outcome: Outcome?

@@ -1,8 +1,6 @@
-import Base
-
 /// What an address is for, told from the special-purpose registries (RFC 6890 and its successors). Whatever carries an
 /// IPv4 address inside is judged by that address too, so that no encoding reaches what the plain form does not.
-enum AddressClass: Equatable, Sendable {
+public enum AddressClass: Equatable, Sendable {
     /// Reachable across the Internet.
     case global
     /// 127.0.0.0/8 and ::1, in their own form.
@@ -11,7 +9,7 @@ enum AddressClass: Equatable, Sendable {
     /// IPv6 form whose inner IPv4 address is not global.
     case special
 
-    init(_ ip: IPAddress) {
+    public init(_ ip: IPAddress) {
         self = ip.family == .v4 ? Self.v4(UInt32(truncatingIfNeeded: ip.low)) : Self.v6(ip.high, ip.low)
     }
 
@@ -45,7 +43,7 @@ enum AddressClass: Equatable, Sendable {
     }
 
     /// The IPv4 address that an IPv6 address of the Internet carries.
-    static func inner(_ ip: IPAddress) -> IPAddress? {
+    public static func inner(_ ip: IPAddress) -> IPAddress? {
         ip.family == .v6 ? inner(ip.high, ip.low).map { IPAddress(v4: $0) } : nil
     }
 
