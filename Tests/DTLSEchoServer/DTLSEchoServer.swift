@@ -71,7 +71,7 @@ private final class DTLSEcho: Service, DTLSServerHandler, @unchecked Sendable {
         self.server = server
         self.socket = socket
         do {
-            try socket.start { datagram, source in server.receive(UnsafeRawBufferPointer(datagram), from: source) }
+            try socket.start { datagram, source, _ in server.receive(UnsafeRawBufferPointer(datagram), from: source) }
         } catch {
             preconditionFailure("a fresh socket cannot be watched: \(error)")
         }
