@@ -54,11 +54,12 @@ enum HTTPBenchServer {
             }
         }
         routes.on("GET", "/echo") { exchange, _ in
-            let socket = try await exchange.upgradeToWebSocket(subprotocol: nil, maxMessageBytes: 65_536)
-            while let message = try await socket.receive() {
-                switch message {
-                case .text(let text): try await socket.send(text: text)
-                case .binary(let bytes): try await socket.send(binary: bytes)
+            try await exchange.upgradeToWebSocket(subprotocol: nil, maxMessageBytes: 65_536) { socket in
+                while let message = try await socket.receive() {
+                    switch message {
+                    case .text(let text): try await socket.send(text: text)
+                    case .binary(let bytes): try await socket.send(binary: bytes)
+                    }
                 }
             }
         }

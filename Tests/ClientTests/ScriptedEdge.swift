@@ -123,13 +123,14 @@ final class ScriptedEdge: Sendable {
         routes.on("PATCH", Self.uploadPath) { [self] exchange, _ in try await patch(exchange) }
         routes.on("GET", "/media/:id") { [self] exchange, _ in try await fetch(exchange) }
         routes.on("GET", "/connect") { [self] exchange, _ in
-            let socket = try await exchange.upgradeToWebSocket(subprotocol: "skerry.v1.json", maxMessageBytes: 1 << 20)
             let index = seen.withLock { seen in
                 seen.connections += 1
                 return seen.connections - 1
             }
             let conversations = script.withLock { $0.conversations }
-            try await conversations[min(index, conversations.count - 1)](socket)
+            try await exchange.upgradeToWebSocket(
+                subprotocol: "skerry.v1.json", maxMessageBytes: 1 << 20,
+                conversations[min(index, conversations.count - 1)])
         }
         return routes
     }

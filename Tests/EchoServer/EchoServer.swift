@@ -48,19 +48,22 @@ enum EchoServer {
         routes.on("GET", "/echo") { exchange, _ in
             let maximum = number("max", of: exchange, or: 16 << 20)
             let subprotocol = exchange.offeredSubprotocols.first
-            let webSocket = try await exchange.upgradeToWebSocket(subprotocol: subprotocol, maxMessageBytes: maximum)
-            while let message = try await webSocket.receive() {
-                switch message {
-                case .text(let text): try await webSocket.send(text: text)
-                case .binary(let bytes): try await webSocket.send(binary: bytes)
+            try await exchange.upgradeToWebSocket(subprotocol: subprotocol, maxMessageBytes: maximum) { webSocket in
+                while let message = try await webSocket.receive() {
+                    switch message {
+                    case .text(let text): try await webSocket.send(text: text)
+                    case .binary(let bytes): try await webSocket.send(binary: bytes)
+                    }
                 }
             }
         }
         routes.on("GET", "/burst") { exchange, _ in
             let piece = [UInt8](repeating: 0x42, count: number("bytes", of: exchange, or: 1000))
-            let webSocket = try await exchange.upgradeToWebSocket(subprotocol: nil, maxMessageBytes: 1000)
-            for _ in 0..<number("count", of: exchange, or: 1000) where !webSocket.offer(binary: piece) { break }
-            await webSocket.close()
+            let count = number("count", of: exchange, or: 1000)
+            try await exchange.upgradeToWebSocket(subprotocol: nil, maxMessageBytes: 1000) { webSocket in
+                for _ in 0..<count where !webSocket.offer(binary: piece) { break }
+                await webSocket.close()
+            }
         }
         routes.on("POST", "/echo") { exchange, _ in
             let body = try await exchange.body.collect(upTo: 16 << 20)

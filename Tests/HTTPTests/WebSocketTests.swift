@@ -24,18 +24,26 @@ import WebSocketCodec
     private func routes(_ closeCodes: Recorder<UInt16?>) -> (inout HTTPRoutes) -> Void {
         { routes in
             routes.on("GET", "/echo") { exchange, _ in
-                let webSocket = try await exchange.upgradeToWebSocket(
-                    subprotocol: exchange.offeredSubprotocols.first { $0 == "b" }, maxMessageBytes: 1_000_000)
-                try await self.echo(webSocket)
-                closeCodes.add(webSocket.closeCode)
+                try await exchange.upgradeToWebSocket(
+                    subprotocol: exchange.offeredSubprotocols.first { $0 == "b" }, maxMessageBytes: 1_000_000
+                ) { webSocket in
+                    try await self.echo(webSocket)
+                    closeCodes.add(webSocket.closeCode)
+                }
             }
             routes.on("GET", "/deaf") { exchange, _ in
-                let webSocket = try await exchange.upgradeToWebSocket(subprotocol: nil, maxMessageBytes: 100)
-                try await exchange.loop.sleep(for: .seconds(1))
-                await webSocket.close()
+                try await exchange.upgradeToWebSocket(subprotocol: nil, maxMessageBytes: 100) { webSocket in
+                    try await webSocket.loop.sleep(for: .seconds(1))
+                    await webSocket.close()
+                }
             }
             routes.on("GET", "/leave") { exchange, _ in
-                _ = try await exchange.upgradeToWebSocket(subprotocol: nil, maxMessageBytes: 100)
+                try await exchange.upgradeToWebSocket(subprotocol: nil, maxMessageBytes: 100) { _ in }
+            }
+            routes.on("GET", "/fail") { exchange, _ in
+                try await exchange.upgradeToWebSocket(subprotocol: nil, maxMessageBytes: 100) { _ in
+                    throw EdgeError(.io, "no disk", side: .internal)
+                }
             }
         }
     }
@@ -93,6 +101,9 @@ import WebSocketCodec
             let left = try await server.client.webSocket(url: url(server, "/leave"))
             #expect(try await left.receive() == nil)
             #expect(left.closeCode == 1000)
+            let failed = try await server.client.webSocket(url: url(server, "/fail"))
+            #expect(try await failed.receive() == nil)
+            #expect(failed.closeCode == 1011)
         }
     }
 

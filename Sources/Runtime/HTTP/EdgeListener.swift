@@ -92,33 +92,34 @@ package final class EdgeListener: Service {
         }
         accepted.increment()
         stream.loop.spawn { [self] in
-            await serve(stream)
+            if await begin(stream) { await serve(stream) }
             // A handler that forgot it must not leave the connection open.
             stream.close()
             open.subtract(1, ordering: .relaxed)
         }
     }
 
-    private func serve(_ stream: ByteStream) async {
+    /// Finds out whether the connection is plain, and makes its TLS handshake; false when it ends with that.
+    private func begin(_ stream: ByteStream) async -> Bool {
         let deadline = StreamDeadline(stream)
         deadline.set(.milliseconds(configuration.handshakeTimeoutMs))
         defer { deadline.cancel() }
         do {
-            guard try await stream.receive() else { return stream.close() }
+            guard try await stream.receive() else { return false }
             let isTLS = stream.inbound.withBytes { $0.first == 0x16 }
-            if !isTLS {
-                deadline.cancel()
-                return allowsPlain ? await server.serve(stream) : stream.close()
-            }
-            guard let tls else { return stream.close() }
+            if !isTLS { return allowsPlain }
+            guard let tls else { return false }
             deadline.set(.milliseconds(configuration.handshakeTimeoutMs))
             try await stream.startTLS(tls)
-            deadline.cancel()
+            return true
         } catch {
             failedHandshakes.increment()
             logger.debug("a connection ended in its handshake", metadata: ["error": "\(error)"])
-            return stream.close()
+            return false
         }
+    }
+
+    private func serve(_ stream: ByteStream) async {
         if let name = stream.tls?.applicationProtocol, let handler = protocols[name] {
             await handler(stream)
         } else {

@@ -24,7 +24,6 @@ final class HTTP1Exchange: HTTPExchange, @unchecked Sendable {
     private(set) var closesConnection: Bool
     private var awaitsContinue: Bool
     private var sendsInTurn = 0
-    private(set) var webSocket: WebSocket?
 
     private var stream: ByteStream { connection.stream }
 
@@ -143,8 +142,8 @@ final class HTTP1Exchange: HTTPExchange, @unchecked Sendable {
     }
 
     override func upgradeToWebSocket(
-        subprotocol: String?, maxMessageBytes: Int, fields: HTTPFields = [:]
-    ) async throws -> WebSocket {
+        subprotocol: String?, maxMessageBytes: Int, fields: HTTPFields = [:], _ handler: @escaping WebSocketHandler
+    ) async throws {
         precondition(state == .notBegun, "an exchange has one answer")
         precondition(subprotocol.map(offeredSubprotocols.contains) ?? true, "the client has not offered it")
         guard request.method == "GET", isWebSocketRequest, !head.isHTTP10 else {
@@ -174,12 +173,13 @@ final class HTTP1Exchange: HTTPExchange, @unchecked Sendable {
         status = 101
         state = .upgraded
         closesConnection = true
-        try await transmit(output)
+        // Without a wait, and so without what waiting keeps, as long as the connection lasts.
+        let sent = try? stream.trySend(output)
+        if sent != output.count { try await transmit(Array(output.dropFirst(sent ?? 0))) }
         let webSocket = WebSocket(
             over: stream, role: .server, subprotocol: subprotocol, maxMessageBytes: maxMessageBytes,
             configuration: connection.configuration.webSocket)
-        self.webSocket = webSocket
-        return webSocket
+        connection.upgrade = (webSocket, handler)
     }
 
     // MARK: Sending

@@ -95,16 +95,20 @@ package class HTTPExchange: @unchecked Sendable {
     /// The subprotocols that the client offers, in its order of preference.
     package final var offeredSubprotocols: [String] { request.fields.listMembers(of: "Sec-WebSocket-Protocol") }
 
-    /// Answers with 101 and makes the connection a WebSocket (RFC 6455 section 4.2). The handler goes on with it and closes
-    /// it before it returns, or it is closed then.
+    /// Serves a WebSocket: closes it before it returns, or it is closed then, with 1011 behind an error.
+    package typealias WebSocketHandler = @Sendable (WebSocket) async throws -> Void
+
+    /// Answers with 101 and makes the connection a WebSocket (RFC 6455 section 4.2).
     ///
     /// - Parameters:
     ///   - subprotocol: one of those offered (precondition), or none.
     ///   - fields: more fields of the answer.
+    ///   - handler: called in the same task when the request's handler has returned, so that an open WebSocket keeps nothing of its
+    ///     request.
     /// - Throws: `ProblemDetails` to answer with when the request is no proper handshake.
     package func upgradeToWebSocket(
-        subprotocol: String?, maxMessageBytes: Int, fields: HTTPFields = [:]
-    ) async throws -> WebSocket { ofEachKind() }
+        subprotocol: String?, maxMessageBytes: Int, fields: HTTPFields = [:], _ handler: @escaping WebSocketHandler
+    ) async throws { ofEachKind() }
 
     // MARK: For both kinds
 

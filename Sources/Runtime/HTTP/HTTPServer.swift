@@ -112,30 +112,45 @@ package final class HTTPServer: Sendable {
     /// Finds the handler, and answers for what it throws.
     func answer(_ exchange: HTTPExchange) async {
         let start = MonotonicClock.now()
-        var route = ""
-        do {
-            do {
-                switch routes.match(exchange.request) {
-                case .found(let handler, let parameters, let pattern):
-                    route = pattern
-                    try await handler(exchange, parameters)
-                    try await complete(exchange)
-                case .methodNotAllowed(let allowed):
-                    let list = allowed.joined(separator: ", ")
-                    throw ProblemDetails(
-                        status: 405, detail: "Allowed here: \(list).", fields: ["Allow": list])
-                case .notFound:
-                    throw ProblemDetails(status: 404, detail: "There is nothing at this path.")
-                }
-            } catch {
-                try await exchange.fail(problem(of: error, route: route))
-            }
-        } catch {
-            logger.debug("an answer did not arrive", metadata: ["error": "\(error)"])
+        switch routes.match(exchange.request) {
+        case .found(let handler, let parameters, let pattern):
+            await handle(exchange, handler, parameters, route: pattern)
+        case .methodNotAllowed(let allowed):
+            let list = allowed.joined(separator: ", ")
+            let problem = ProblemDetails(status: 405, detail: "Allowed here: \(list).", fields: ["Allow": list])
+            await fail(exchange, problem, route: "")
+        case .notFound:
+            await fail(exchange, ProblemDetails(status: 404, detail: "There is nothing at this path."), route: "")
         }
         metrics.duration.record(MonotonicClock.now() - start)
         let statusClass = exchange.status / 100
         if (1...5).contains(statusClass) { metrics.responses[statusClass - 1].increment() }
+    }
+
+    private func handle(
+        _ exchange: HTTPExchange, _ handler: HTTPRoutes.Handler, _ parameters: HTTPParameters, route: String
+    ) async {
+        do {
+            try await handler(exchange, parameters)
+            try await complete(exchange)
+        } catch {
+            await fail(exchange, error, route: route)
+        }
+    }
+
+    // What it keeps over its waits would be kept by every handler's caller.
+    @inline(never)
+    private func fail(_ exchange: HTTPExchange, _ error: any Error, route: String) async {
+        do {
+            try await exchange.fail(problem(of: error, route: route))
+        } catch {
+            logger.debug("an answer did not arrive", metadata: ["error": "\(error)"])
+        }
+    }
+
+    func noteWebSocketFailure(_ error: any Error) {
+        if error is CancellationError || (error as? EdgeError)?.kind == .closed { return }
+        logger.error("a WebSocket's handler failed", metadata: ["error": "\(error)"])
     }
 
     /// A handler that returns without having answered has forgotten it.

@@ -10,6 +10,8 @@ final class HTTPServerConnection: @unchecked Sendable {
     let stream: ByteStream
     let readDeadline: StreamDeadline
     let sendDeadline: StreamDeadline
+    /// What the last request has made of the connection.
+    var upgrade: (webSocket: WebSocket, handler: HTTPExchange.WebSocketHandler)?
     /// Between two requests, with nothing of the next one there.
     private var isIdle = false
     private var requests = 0
@@ -31,14 +33,18 @@ final class HTTPServerConnection: @unchecked Sendable {
         do {
             while let head = try await nextHead() {
                 requests += 1
-                let exchange = HTTP1Exchange(head, on: self)
-                await server.answer(exchange)
-                guard await prepareForNext(exchange) else { break }
+                guard await answer(head) else { break }
             }
         } catch let error as HTTPParsingError {
             await refuse(error)
         } catch {
             // The peer is gone or was too slow; there is nobody to tell.
+        }
+        if let (webSocket, handler) = upgrade {
+            upgrade = nil
+            readDeadline.cancel()
+            sendDeadline.cancel()
+            await serve(webSocket, handler)
         }
         await lingeringClose()
         readDeadline.cancel()
@@ -77,13 +83,21 @@ final class HTTPServerConnection: @unchecked Sendable {
     }
 
     /// - Returns: whether another request can follow.
-    private func prepareForNext(_ exchange: HTTP1Exchange) async -> Bool {
-        if let webSocket = exchange.webSocket {
-            await webSocket.close(code: 1000, reason: "")
-            return false
-        }
+    private func answer(_ head: HTTPRequestHead) async -> Bool {
+        let exchange = HTTP1Exchange(head, on: self)
+        await server.answer(exchange)
         guard exchange.state == .ended, !exchange.closesConnection, !stream.isClosed else { return false }
         return await exchange.body.drain(upTo: configuration.maxDrainedBodyBytes)
+    }
+
+    private func serve(_ webSocket: WebSocket, _ handler: HTTPExchange.WebSocketHandler) async {
+        do {
+            try await handler(webSocket)
+        } catch {
+            server.noteWebSocketFailure(error)
+            return await webSocket.close(code: 1011, reason: "")
+        }
+        await webSocket.close(code: 1000, reason: "")
     }
 
     private func refuse(_ error: HTTPParsingError) async {

@@ -122,15 +122,16 @@ package final class ConnectionService: Service {
                     status: 400,
                     detail: "Offer a subprotocol in Sec-WebSocket-Protocol. Allowed: \(Self.subprotocol).")
             }
-            let socket = try await exchange.upgradeToWebSocket(
-                subprotocol: Self.subprotocol, maxMessageBytes: WireLimits.maxClientTextFrameBytes)
-            let connection = ClientConnection(socket, device: claims.address, token: token, node: node)
-            guard case .admitted = node.add(connection) else {
-                await socket.close(code: CloseCode.tryLater, reason: "try later")
-                return
+            try await exchange.upgradeToWebSocket(
+                subprotocol: Self.subprotocol, maxMessageBytes: WireLimits.maxClientTextFrameBytes
+            ) { [node, device = claims.address] socket in
+                let connection = ClientConnection(socket, device: device, token: token, node: node)
+                guard case .admitted = node.add(connection) else {
+                    return await socket.close(code: CloseCode.tryLater, reason: "try later")
+                }
+                defer { node.remove(connection) }
+                await connection.run()
             }
-            defer { node.remove(connection) }
-            await connection.run()
         } catch {
             node.metrics.handshakesRefused.increment()
             throw error
