@@ -16,7 +16,7 @@ struct EdgeCentral: Assembly {
     init(_ configuration: CentralConfiguration, _ context: ProcessContext) async throws {
         let logger = context.logger
         let metrics = context.metrics
-        let certificate = try configuration.certificate.load()
+        let certificates = try Certificates.load(configuration.certificate)
 
         let router = try RouterService(
             configuration: configuration.router, loop: context.mainLoop,
@@ -35,7 +35,7 @@ struct EdgeCentral: Assembly {
             EnrolmentAuthority(
                 configuration: configuration.enrolment.authority, cluster: configuration.cluster,
                 authority: try CertificateAuthority(
-                    certificatePEM: certificate.authority, privateKeyPEM: try SecretFile.readText(keyFile)),
+                    certificatePEM: certificates.authorityPEM, privateKeyPEM: try SecretFile.readText(keyFile)),
                 store: store, logger: logger.child("enrolment"), now: WallClock.now
             ).register(in: &routes)
         } else {
@@ -43,9 +43,13 @@ struct EdgeCentral: Assembly {
         }
 
         let tls = try TLSContext.server(
-            certificatePEM: certificate.certificate, privateKeyPEM: certificate.privateKey,
-            clientAuthorityPEM: certificate.authority, protocols: [UplinkProtocol.applicationProtocol, "http/1.1"],
+            certificatePEM: certificates.own.certificatePEM, privateKeyPEM: certificates.own.privateKeyPEM,
+            clientAuthorityPEM: certificates.authorityPEM, protocols: [UplinkProtocol.applicationProtocol, "http/1.1"],
             requireClientCertificateFor: [UplinkProtocol.applicationProtocol])
+        let reloader = CertificateReloader(
+            configuration.certificate, loaded: certificates, loop: context.mainLoop,
+            logger: logger.child("certificates"), metrics: metrics
+        ) { try tls.replace(certificate: $0.own, authorityPEM: $0.authorityPEM) }
         let listener = EdgeListener(
             on: configuration.listen.address, loops: context.loops.loops, tls: tls,
             allowsPlain: configuration.listen.allowsPlainHTTP,
@@ -60,7 +64,7 @@ struct EdgeCentral: Assembly {
             configuration: configuration.admin, loop: context.mainLoop, metrics: metrics, checks: [],
             logger: logger.child("admin"))
         try admin.start()
-        services = [listener, router, admin]
+        services = [listener, router, reloader, admin]
     }
 
     func close() {

@@ -20,7 +20,7 @@ struct EdgeNode: Assembly {
         let logger = context.logger
         let metrics = context.metrics
         let loops = context.loops.loops
-        let certificate = try configuration.certificate.load()
+        let certificates = try Certificates.load(configuration.certificate, configuration.tls.certificates)
         let verifier = try configuration.identity.loadVerifier()
 
         let relay = try RelayService(
@@ -29,14 +29,15 @@ struct EdgeNode: Assembly {
             logger: logger.child("relay"), metrics: metrics)
 
         resolverPool = BlockingPool(threads: 1, name: "resolver", queueLimit: 64)
+        let uplinkTLS = try UplinkClient.tlsContext(
+            cluster: configuration.cluster, authorityPEM: certificates.authorityPEM,
+            certificatePEM: certificates.own.certificatePEM, privateKeyPEM: certificates.own.privateKeyPEM)
         let uplink = UplinkClient(
             configuration: configuration.uplink,
             hello: UplinkHello(
                 versions: UplinkProtocol.acceptedVersions, node: configuration.name, region: configuration.region,
                 siblingAddress: configuration.siblingAddress, turnURLs: relay.urls, build: Self.build),
-            tls: try UplinkClient.tlsContext(
-                cluster: configuration.cluster, authorityPEM: certificate.authority,
-                certificatePEM: certificate.certificate, privateKeyPEM: certificate.privateKey),
+            tls: uplinkTLS,
             loop: context.mainLoop, resolver: HostResolver(pool: resolverPool), logger: logger.child("uplink"),
             metrics: metrics)
 
@@ -44,8 +45,8 @@ struct EdgeNode: Assembly {
             configuration: configuration.worker, loops: context.loops, logger: logger.child("media-worker"),
             metrics: metrics)
         let siblingTLS = try TLSContext.client(
-            trustPEM: certificate.authority, certificatePEM: certificate.certificate,
-            privateKeyPEM: certificate.privateKey, protocols: [HTTPSiblingTransport.applicationProtocol],
+            trustPEM: certificates.authorityPEM, certificatePEM: certificates.own.certificatePEM,
+            privateKeyPEM: certificates.own.privateKeyPEM, protocols: [HTTPSiblingTransport.applicationProtocol],
             expectedURIPrefix: NodeIdentity.uriPrefix(cluster: configuration.cluster))
         let media = try MediaService(
             configuration: configuration.media, node: configuration.name,
@@ -80,10 +81,20 @@ struct EdgeNode: Assembly {
             configuration: configuration.http, routes: media.siblingRoutes(cluster: configuration.cluster),
             logger: logger.child("siblings"), metrics: metrics, name: "siblings")
         let tls = try TLSContext.server(
-            certificatePEM: certificate.certificate, privateKeyPEM: certificate.privateKey,
-            clientAuthorityPEM: certificate.authority,
+            certificatePEM: certificates.own.certificatePEM, privateKeyPEM: certificates.own.privateKeyPEM,
+            clientAuthorityPEM: certificates.authorityPEM, namedCertificates: certificates.named,
             protocols: ["http/1.1", HTTPSiblingTransport.applicationProtocol],
-            requireClientCertificateFor: [HTTPSiblingTransport.applicationProtocol])
+            requireClientCertificateFor: [HTTPSiblingTransport.applicationProtocol],
+            ticketKeys: TLSTicketKeys(rotation: .milliseconds(configuration.tls.ticketKeyRotationMs)))
+        let reloader = CertificateReloader(
+            configuration.certificate, configuration.tls.certificates, loaded: certificates, loop: context.mainLoop,
+            logger: logger.child("certificates"), metrics: metrics
+        ) { fresh in
+            try tls.replace(
+                certificate: fresh.own, authorityPEM: fresh.authorityPEM, namedCertificates: fresh.named)
+            try siblingTLS.replace(certificate: fresh.own, authorityPEM: fresh.authorityPEM)
+            try uplinkTLS.replace(certificate: fresh.own, authorityPEM: fresh.authorityPEM)
+        }
         let listener = EdgeListener(
             on: configuration.listen.address, loops: loops, tls: tls, allowsPlain: configuration.listen.allowsPlainHTTP,
             server: HTTPServer(
@@ -98,7 +109,7 @@ struct EdgeNode: Assembly {
             checks: [ReadinessCheck("uplink") { uplink.isConnected ? nil : "the central cannot be reached" }],
             logger: logger.child("admin"))
         try admin.start()
-        services = [listener, connections, media, workers, relay, uplink, admin]
+        services = [listener, connections, media, workers, relay, uplink, reloader, admin]
     }
 
     func close() {

@@ -1,5 +1,4 @@
 import ConfigurationFile
-import Runtime
 
 /// The certificate by which the nodes of a cluster know each other.
 package struct CertificateConfiguration: Equatable, Sendable {
@@ -10,21 +9,15 @@ package struct CertificateConfiguration: Equatable, Sendable {
     /// The cluster's own certificate authority, in PEM.
     package var authorityFile = ""
 
+    /// Between two looks whether these files, or those of `tls.certificates`, are newer. SIGHUP has them read at once.
+    package var reloadIntervalMs: Int64 = 10_000
+
     package init() {}
 
     init(_ section: ConfigurationSection) {
         section.readPath("certificate_file", &certificateFile, isRequired: true)
         section.readPath("private_key_file", &privateKeyFile, isRequired: true)
         section.readPath("authority_file", &authorityFile, isRequired: true)
-    }
-
-    /// The three files in PEM.
-    ///
-    /// - Throws: `EdgeError` that names the file which is wrong.
-    package func load() throws -> (certificate: String, privateKey: String, authority: String) {
-        (
-            try SecretFile.readPublicText(certificateFile), try SecretFile.readText(privateKeyFile),
-            try SecretFile.readPublicText(authorityFile)
-        )
+        section.read("reload_interval_ms", &reloadIntervalMs, in: 100...86_400_000)
     }
 }

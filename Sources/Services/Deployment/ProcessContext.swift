@@ -41,6 +41,7 @@ package func runProcess<Configuration: ProcessConfigurable>(
     _ assemble: @escaping @Sendable (Configuration, ProcessContext) async throws -> any Assembly
 ) -> Never {
     ServiceGroup.blockSignals()
+    ReloadSignal.block()
     DescriptorLimit.raise()
     let configuration: Configuration = readConfiguration(name)
     let logger = Logger(label: name, level: configuration.process.logLevel, sink: StandardErrorLogSink())

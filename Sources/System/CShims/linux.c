@@ -96,6 +96,23 @@ int skerry_signalfd(void) {
     return signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 }
 
+static void hangup_signal(sigset_t *set) {
+    sigemptyset(set);
+    sigaddset(set, SIGHUP);
+}
+
+int skerry_block_hangup(void) {
+    sigset_t set;
+    hangup_signal(&set);
+    return pthread_sigmask(SIG_BLOCK, &set, NULL);
+}
+
+int skerry_hangup_signalfd(void) {
+    sigset_t set;
+    hangup_signal(&set);
+    return signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+}
+
 int skerry_accept(int listener) { return accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC); }
 
 int skerry_open_directory(const char *path) { return open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC); }

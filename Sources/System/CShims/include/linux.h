@@ -37,6 +37,9 @@ int skerry_is_resident(int file, int64_t offset, size_t count);
 /// A descriptor that reads SIGTERM and SIGINT; blocks them for the calling thread and those that it starts.
 int skerry_block_signals(void);
 int skerry_signalfd(void);
+/// The same for SIGHUP alone.
+int skerry_block_hangup(void);
+int skerry_hangup_signalfd(void);
 
 /// accept4, non-blocking and close-on-exec. Negative, with errno set, when there is nothing to accept.
 int skerry_accept(int listener);
