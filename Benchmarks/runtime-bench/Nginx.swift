@@ -46,7 +46,7 @@ enum Nginx {
             ssl_certificate \(directory)/certificate.pem;
             ssl_certificate_key \(directory)/key.pem;
             ssl_protocols TLSv1.3;
-            ssl_conf_command Ciphersuites TLS_AES_256_GCM_SHA384;
+            ssl_conf_command Ciphersuites TLS_AES_128_GCM_SHA256;
             ssl_session_tickets on;
             server {
                 listen 127.0.0.1:\(plain) backlog=4096;

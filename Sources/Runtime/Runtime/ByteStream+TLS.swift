@@ -9,7 +9,7 @@ extension ByteStream {
     /// - Parameter serverName: for SNI and for the check of the server's name; a client's only.
     public func startTLS(_ context: TLSContext, serverName: String? = nil) async throws(StreamError) {
         loop.preconditionOnLoop()
-        precondition(session == nil)
+        precondition(session == nil && inbound.count <= TLSScratch.turnBytes)
         let scratch = loop.tlsScratch
         let session = try TLSSession(context, serverName: serverName, scratch: scratch)
         self.session = session
@@ -29,7 +29,7 @@ extension ByteStream {
             if isDone { return }
             while inbound.isEmpty {
                 if hasReceivedEnd { throw .tls("the peer closed the connection during the handshake") }
-                let count = inbound.append(capacity: 4096) { recv(descriptor, $0.baseAddress, $0.count, 0) }
+                let count = inbound.append(capacity: 4096) { receive(into: $0) }
                 if count == 0 { hasReceivedEnd = true }
                 if count < 0 { try await waitUntilReadable() }
             }
@@ -60,7 +60,7 @@ extension ByteStream {
                 throw error
             }
             let scratch = loop.tlsScratch.bytes
-            let count = recv(descriptor, scratch.baseAddress, scratch.count, 0)
+            let count = receive(into: scratch)
             if count < 0 {
                 try await waitUntilReadable()
             } else if count == 0 {
