@@ -37,7 +37,7 @@ import Testing
 
     @Test(arguments: [
         "", "1.2.3", "01.2.3.4", "1.2.3.256", "1.2.3.4.5", ":", ":::", "1::2::3", "12345::", "::1%eth0", "1.2.3.4:5",
-        "+1::",
+        "+1::", "1:2:3:4:5:6:7:-0",
     ])
     func `what is no address`(text: String) { #expect(IPAddress(text) == nil) }
 

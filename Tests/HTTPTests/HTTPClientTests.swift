@@ -165,6 +165,7 @@ import Testing
 
     @Test(arguments: [
         "a", "ftp://a", "http://", "http://u@a/", "http://a:b/", "http://a:70000/", "http://a/ b", "http://[a]/",
+        "http://1:2:3:4:5:6:7:8/", "http://::1:80/",
     ])
     func otherURLsAreRefused(_ text: String) {
         #expect(HTTPURL(text) == nil)

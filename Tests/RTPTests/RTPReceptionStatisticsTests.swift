@@ -53,4 +53,15 @@ import Testing
         #expect(uneven.jitter > .microseconds(1900))
         #expect(uneven.jitter < .microseconds(2100))
     }
+
+    /// The timestamps are the peer's.
+    @Test func anyTimestampHasAJitter() {
+        var statistics = RTPReceptionStatistics(clockRate: 48_000)
+        for index in 0..<2000 {
+            let packet = packet(UInt16(index), timestamp: index % 2 == 0 ? 0 : 0x7FFF_FFFF)
+            statistics.receive(packet, at: MonotonicInstant(nanoseconds: 0))
+        }
+        #expect(statistics.jitter > .seconds(40_000))
+        #expect(statistics.jitter < .seconds(45_000))
+    }
 }

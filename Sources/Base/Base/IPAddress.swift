@@ -73,7 +73,8 @@ public struct IPAddress: Hashable, Sendable, BitwiseCopyable, CustomStringConver
                     guard index == pieces.count - 1, let bits = parseV4(String(piece)) else { return nil }
                     result += [UInt16(bits >> 16), UInt16(truncatingIfNeeded: bits)]
                 } else {
-                    guard (1...4).contains(piece.utf8.count), piece.utf8.first != UInt8(ascii: "+"),
+                    // Digits alone: the initialiser of integers would take a sign, too.
+                    guard (1...4).contains(piece.utf8.count), piece.allSatisfy(\.isHexDigit),
                         let value = UInt16(piece, radix: 16)
                     else { return nil }
                     result.append(value)

@@ -34,7 +34,11 @@ package struct RTPReceptionStatistics: Equatable, Sendable {
     package var lost: UInt64 { expected > received ? expected - received : 0 }
 
     /// Mean deviation of the spacing on arrival from that on sending.
-    package var jitter: Duration { .nanoseconds(scaledJitter * 1_000_000_000 / 16 / clockRate) }
+    package var jitter: Duration {
+        // In two steps: a peer chooses the timestamps, and the product of the whole would not fit.
+        let (seconds, rest) = scaledJitter.quotientAndRemainder(dividingBy: 16 * clockRate)
+        return .seconds(seconds) + .nanoseconds(rest * 1_000_000_000 / (16 * clockRate))
+    }
 
     /// In units of the stream's clock.
     package var jitterInClockUnits: UInt32 { UInt32(clamping: scaledJitter / 16) }

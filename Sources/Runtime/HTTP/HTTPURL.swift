@@ -38,8 +38,8 @@ package struct HTTPURL: Hashable, Sendable {
             host = authority[..<colon]
             port = authority[authority.index(after: colon)...]
         }
-        let isIPv6 = host.utf8.contains(UInt8(ascii: ":"))
-        guard !host.isEmpty, isIPv6 || host.utf8.allSatisfy(Self.isHostCharacter) else { return nil }
+        // What stood in brackets is an address; colons stand nowhere else.
+        guard !host.isEmpty, authority.hasPrefix("[") || host.utf8.allSatisfy(Self.isHostCharacter) else { return nil }
         self.host = String(host)
         if port.isEmpty {
             self.port = isSecure ? 443 : 80
