@@ -93,7 +93,10 @@ let systemLibraries: [Target] = [
     .systemLibrary(name: "COpus", path: "Sources/System/COpus", pkgConfig: "opus", providers: [.apt(["libopus-dev"])]),
 ]
 
-let swiftSettings: [SwiftSetting] = [
+/// `Scripts/fuzz` sets SKERRY_FUZZ: everything is then built for libFuzzer, in a scratch path of its own.
+let fuzzes = Context.environment["SKERRY_FUZZ"] != nil
+
+let swiftSettings: [SwiftSetting] = (fuzzes ? [.unsafeFlags(["-sanitize=fuzzer,address"])] : []) + [
     .swiftLanguageMode(.v6),
     .enableUpcomingFeature("ExistentialAny"),
     .enableUpcomingFeature("MemberImportVisibility"),
@@ -166,12 +169,30 @@ let benchmarks: [Target] = [
         path: "Benchmarks/runtime-bench", swiftSettings: swiftSettings),
 ]
 
+/// The decoders as the fuzzer sees them, which the tests feed with its seeds and its finds, and the fuzzer itself.
+let fuzzing: [Target] = [
+    .target(
+        name: "FuzzTargets",
+        dependencies: [
+            "Base", "Crypto", "JSONCodec", "HTTPCodec", "WebSocketCodec", "STUN", "RTP", "Tokens", "Wire", "WorkerProtocol",
+            "MediaEngine", "HTTP", "ConfigurationFile", "Client", "CodecTesting",
+        ],
+        path: "FuzzTesting/Targets", swiftSettings: swiftSettings),
+    .testTarget(name: "FuzzTests", dependencies: ["FuzzTargets"], path: "Tests/FuzzTests", swiftSettings: swiftSettings),
+] + (fuzzes ? [
+    // ld.gold, which the toolchain would choose, cannot link the two sanitizers.
+    .executableTarget(
+        name: "skerry-fuzz", dependencies: ["FuzzTargets"], path: "FuzzTesting/Driver", swiftSettings: swiftSettings,
+        linkerSettings: [.unsafeFlags(["-sanitize=fuzzer,address", "-use-ld=lld"])]),
+] : [])
+
 let package = Package(
     name: "skerry",
     targets: systemLibraries
         + [.target(name: "CShims", dependencies: ["COpenSSL"], path: "Sources/System/CShims")]
         + floors.flatMap(\.targets)
         + benchmarks
+        + fuzzing
         + [
             .target(name: "CAllocationCounter", path: "Tests/CAllocationCounter"),
             // Shared by the tests of codecs: one decoder fed in every way that a stream may arrive.
@@ -210,7 +231,7 @@ let package = Package(
             tests("WorkerProtocol"),
             tests("UplinkService"),
             tests("ConnectionService"),
-            tests("MediaWorkerService", ["media-worker"]),
+            tests("MediaWorkerService", ["CAllocationCounter", "media-worker"]),
             tests("Client"),
             tests("edgectl"),
         ]

@@ -13,14 +13,18 @@ public func arrivals(of input: [UInt8]) -> [[[UInt8]]] {
 public func outcomes<Output>(
     of input: [UInt8], decoding makeDecoder: () -> (_ buffer: inout [UInt8], _ output: inout [Output]) -> Bool
 ) -> [[Output]] {
-    arrivals(of: input).map { pieces in
-        let decode = makeDecoder()
-        var buffer: [UInt8] = []
-        var output: [Output] = []
-        for piece in pieces {
-            buffer += piece
-            guard decode(&buffer, &output) else { break }
-        }
-        return output
+    arrivals(of: input).map { outcome(of: $0, makeDecoder()) }
+}
+
+/// What comes out of a decoder of streams that is fed these pieces.
+public func outcome<Output>(
+    of pieces: [[UInt8]], _ decode: (_ buffer: inout [UInt8], _ output: inout [Output]) -> Bool
+) -> [Output] {
+    var buffer: [UInt8] = []
+    var output: [Output] = []
+    for piece in pieces {
+        buffer += piece
+        guard decode(&buffer, &output) else { break }
     }
+    return output
 }
