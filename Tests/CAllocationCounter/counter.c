@@ -1,5 +1,5 @@
-// Counts heap allocations by standing in front of the C library's allocator in the test executable. Not in sanitizer builds,
-// which bring their own.
+// Counts heap allocations by standing in front of the C library's allocator in the test executable. Sanitizers bring an
+// allocator of their own, which calls a hook.
 #include "CAllocationCounter.h"
 #include <stddef.h>
 
@@ -7,7 +7,17 @@ static _Thread_local uint64_t count;
 
 uint64_t skerry_allocations_on_this_thread(void) { return count; }
 
-#if !__has_feature(address_sanitizer) && !__has_feature(thread_sanitizer)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+bool skerry_is_sanitized(void) { return true; }
+
+__attribute__((no_sanitize("address", "thread"))) void __sanitizer_malloc_hook(const volatile void *pointer, size_t size) {
+    (void)pointer;
+    (void)size;
+    count++;
+}
+#else
+bool skerry_is_sanitized(void) { return false; }
+
 void *__libc_malloc(size_t);
 void *__libc_calloc(size_t, size_t);
 void *__libc_realloc(void *, size_t);

@@ -1,5 +1,9 @@
 #pragma once
+#include <stdbool.h>
 #include <stdint.h>
 
 /// Heap allocations that the calling thread has made since it began.
 uint64_t skerry_allocations_on_this_thread(void);
+
+/// Whether the programs are built with AddressSanitizer or ThreadSanitizer: they take more memory, and other amounts of it.
+bool skerry_is_sanitized(void);
