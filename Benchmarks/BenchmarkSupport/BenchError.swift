@@ -16,3 +16,9 @@ package func note(_ line: String) {
     let bytes = Array("\(line)\n".utf8)
     _ = write(STDERR_FILENO, bytes, bytes.count)
 }
+
+/// Prints a line at once, also into a pipe.
+package func say(_ line: String) {
+    print(line)
+    fflush(nil)
+}

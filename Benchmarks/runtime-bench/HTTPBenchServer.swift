@@ -29,8 +29,7 @@ enum HTTPBenchServer {
         let listener = EdgeListener(
             on: SocketAddress(.loopbackV4, port: 0), loops: loops.loops, tls: tls, allowsPlain: true, server: server,
             configuration: listening, logger: logger, metrics: metrics)
-        print(try listener.listen().port)
-        fflush(nil)
+        say("\(try listener.listen().port)")
         try await ServiceGroup.run([listener], on: loops.loops[0], drainTimeout: .seconds(1), logger: logger)
     }
 

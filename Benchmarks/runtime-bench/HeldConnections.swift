@@ -27,8 +27,7 @@ enum HeldConnections {
         skerry_hold(
             port, kind.isTLS ? 1 : 0, kind.isWebSocket ? skerry_client_websocket : skerry_client_http, Int32(count),
             &tally)
-        print("\(tally.failed) failed")
-        fflush(nil)
+        say("\(tally.failed) failed")
         while true { pause() }
     }
 

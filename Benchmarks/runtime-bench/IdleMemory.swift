@@ -16,7 +16,7 @@ struct IdleMemory {
     func run(in directory: String) throws {
         let most = descriptorLimit() - Self.reserve
         let servers = (plan.connections + most - 1) / most
-        print(
+        say(
             """
 
             Idle: \(plan.connections) connections to \(servers) processes of the server, each behind a request and its \
@@ -28,7 +28,7 @@ struct IdleMemory {
         for kind in plan.heldConnections {
             let ours = plan.wants(.skerry) ? try measure(.skerry, kind, servers, directory) : nil
             let peer = plan.wants(.nginx) && !kind.isWebSocket ? try measure(.nginx, kind, servers, directory) : nil
-            print("| \(kind.title) | \(ours.map { "\($0)" } ?? "-") | \(peer.map { "\($0)" } ?? "-") |")
+            say("| \(kind.title) | \(ours.map { "\($0)" } ?? "-") | \(peer.map { "\($0)" } ?? "-") |")
         }
     }
 

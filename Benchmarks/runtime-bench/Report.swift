@@ -79,8 +79,6 @@ struct Report {
     private func row(_ title: String, _ cells: [String]) -> String {
         "| \(title) | " + cells.joined(separator: " | ") + " |"
     }
-
-    private func say(_ line: String) { Swift.print(line) }
 }
 
 extension String {

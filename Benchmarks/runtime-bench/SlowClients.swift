@@ -35,7 +35,7 @@ struct SlowClients {
         guard descriptorLimit() > Self.count + 500 else {
             throw BenchError("\(Self.count) slow clients need more descriptors than a process may have here")
         }
-        print(
+        say(
             """
 
             Slow clients: wrk with \(Self.fastConnections) connections (16 KiB), alone and while \(Self.count) others send \
@@ -57,8 +57,8 @@ struct SlowClients {
                 beside.add(try load(server, generator), seconds: plan.secondsPerScenario)
                 guard slow.isRunning else { throw BenchError("\(contender.name) has closed slow connections") }
             }
-            print("| \(contender.name), alone | \(alone.cells) |")
-            print("| \(contender.name), beside slow clients | \(beside.cells) |")
+            say("| \(contender.name), alone | \(alone.cells) |")
+            say("| \(contender.name), beside slow clients | \(beside.cells) |")
         }
     }
 
@@ -73,8 +73,7 @@ struct SlowClients {
     static func trickle(_ port: UInt16, _ count: Int) throws {
         _ = descriptorLimit()
         skerry_trickle(port, Int32(count)) {
-            print("open")
-            fflush(nil)
+            say("open")
         }
         throw BenchError("a slow client's connection was closed")
     }

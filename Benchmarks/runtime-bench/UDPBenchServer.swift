@@ -35,7 +35,7 @@ enum UDPBenchServer {
                 exit(1)
             }
         }
-        say(sockets.map { "\($0.localAddress.port)" })
+        say(sockets.map { "\($0.localAddress.port)" }.joined(separator: " "))
         while true { try await loop.sleep(for: .seconds(3600)) }
     }
 
@@ -65,16 +65,11 @@ enum UDPBenchServer {
     static func runInC(_ role: Role) throws {
         let sockets = (0..<(role == .echo ? 1 : 2)).map { _ in skerry_udp_bind(Int32(bufferBytes)) }
         guard sockets.allSatisfy({ $0 >= 0 }) else { throw BenchError("no socket") }
-        say(sockets.map { "\(skerry_udp_port($0))" })
+        say(sockets.map { "\(skerry_udp_port($0))" }.joined(separator: " "))
         switch role {
         case .echo: skerry_udp_echo(sockets[0])
         case .relay: skerry_udp_relay(sockets[0], sockets[1])
         }
         throw BenchError("the socket has failed")
-    }
-
-    private static func say(_ ports: [String]) {
-        print(ports.joined(separator: " "))
-        fflush(nil)
     }
 }
