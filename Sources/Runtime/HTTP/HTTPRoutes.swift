@@ -37,11 +37,17 @@ package struct HTTPRoutes: Sendable {
         }
     }
 
+    /// No tuple: a closure in one is wrapped again whenever it is stored and taken out.
+    private struct MethodHandler: Sendable {
+        var method: String
+        var handler: Handler
+    }
+
     private struct Route: Sendable {
         var pattern: String
         var segments: [Segment]
         var hasParameters: Bool
-        var handlers: [(method: String, handler: Handler)]
+        var handlers: [MethodHandler]
     }
 
     enum Match {
@@ -60,13 +66,13 @@ package struct HTTPRoutes: Sendable {
         let segments = Self.segments(of: pattern)
         if let index = routes.firstIndex(where: { $0.segments == segments }) {
             precondition(!routes[index].handlers.contains { $0.method == method }, "\(method) \(pattern) stands twice")
-            routes[index].handlers.append((method, handler))
+            routes[index].handlers.append(MethodHandler(method: method, handler: handler))
         } else {
             let ranks = segments.map(\.rank)
             let place = routes.firstIndex { ranks.lexicographicallyPrecedes($0.segments.map(\.rank)) } ?? routes.count
             let route = Route(
                 pattern: pattern, segments: segments, hasParameters: ranks.contains { $0 > 0 },
-                handlers: [(method, handler)])
+                handlers: [MethodHandler(method: method, handler: handler)])
             routes.insert(route, at: place)
         }
     }
@@ -74,7 +80,7 @@ package struct HTTPRoutes: Sendable {
     /// Takes over all routes of another table.
     package mutating func merge(_ other: HTTPRoutes) {
         for route in other.routes {
-            for (method, handler) in route.handlers { on(method, route.pattern, handler) }
+            for entry in route.handlers { on(entry.method, route.pattern, entry.handler) }
         }
     }
 
@@ -101,9 +107,9 @@ package struct HTTPRoutes: Sendable {
                     route.handlers.first { $0.method == request.method }
                     ?? (request.method == "HEAD" ? route.handlers.first { $0.method == "GET" } : nil)
                 if let handler { return .found(handler.handler, parameters, pattern: route.pattern) }
-                for (method, _) in route.handlers where !allowed.contains(method) {
-                    allowed.append(method)
-                    if method == "GET", !allowed.contains("HEAD") { allowed.append("HEAD") }
+                for entry in route.handlers where !allowed.contains(entry.method) {
+                    allowed.append(entry.method)
+                    if entry.method == "GET", !allowed.contains("HEAD") { allowed.append("HEAD") }
                 }
             }
             return allowed.isEmpty ? .notFound : .methodNotAllowed(allowed: allowed)

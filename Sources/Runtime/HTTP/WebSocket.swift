@@ -389,6 +389,7 @@ package final class WebSocket: @unchecked Sendable {
     }
 
     /// Lets what waits go out, then closes the connection. On the loop.
+    @inline(never)  // or each wait for a message would keep room for it
     private func finish() async {
         flush()
         await waitUntilSent()
