@@ -8,14 +8,15 @@ import Runtime
 ///
 ///     echo-server [--loops N] [--ping-interval-ms N] [--pong-timeout-ms N] [--close-timeout-ms N] [--head-timeout-ms N]
 ///         [--idle-timeout-ms N] [--body-timeout-ms N] [--min-body-bytes-per-second N]
-///         [--max-requests-per-connection N] [--max-queued-bytes N]
+///         [--max-requests-per-connection N] [--max-queued-bytes N] [--drain-timeout-ms N] [--cancel-timeout-ms N]
 ///
 /// Listens on a port of 127.0.0.1 that it prints, until SIGTERM.
 ///
 /// - `GET /echo?max=BYTES` opens a WebSocket that sends back each message; `max` bounds one (16 MiB).
 /// - `GET /burst?count=N&bytes=N` opens one that sends so many messages without being asked, and closes.
 /// - `POST /echo` answers with the body it got, `POST /trailers` with the fields behind the body, a line for each.
-/// - `GET /bytes/N` answers with N bytes, `GET /slow` with one after a second.
+/// - `GET /bytes/N` answers with N bytes, `GET /slow` with one after a second, `GET /patient` never, unless it is cancelled,
+///   and `GET /stuck` not even then.
 @main
 enum EchoServer {
     /// Not asynchronous: the main queue that such a main brings along lets signals through.
@@ -33,7 +34,9 @@ enum EchoServer {
         fflush(nil)
         loops.loops[0].spawn {
             do {
-                try await ServiceGroup.run([listener], on: loops.loops[0], drainTimeout: .seconds(2), logger: logger)
+                try await ServiceGroup.run(
+                    [listener], on: loops.loops[0], drainTimeout: .milliseconds(options.drainTimeoutMs),
+                    cancelTimeout: .milliseconds(options.cancelTimeoutMs), logger: logger)
                 exit(0)
             } catch {
                 logger.error("cannot go on", metadata: ["error": "\(error)"])
@@ -85,6 +88,12 @@ enum EchoServer {
             let lines = exchange.body.trailers.map { "\($0.name): \($0.value)\n" }.joined()
             try await exchange.respond(HTTPResponse(status: 200), body: Array(lines.utf8))
         }
+        routes.on("GET", "/patient") { exchange, _ in
+            try await exchange.loop.sleep(for: .seconds(600))
+        }
+        routes.on("GET", "/stuck") { _, _ in
+            await withUnsafeContinuation { (_: UnsafeContinuation<Void, Never>) in }
+        }
         routes.on("GET", "/slow") { exchange, _ in
             try await exchange.loop.sleep(for: .seconds(1))
             try await exchange.respond(HTTPResponse(status: 200), body: [0x73])
@@ -104,6 +113,8 @@ private struct Options {
     }
 
     var loops = 1
+    var drainTimeoutMs = 2000
+    var cancelTimeoutMs = 2000
     var http = HTTPServer.Configuration()
 
     init(_ arguments: some Sequence<String>) throws {
@@ -119,6 +130,8 @@ private struct Options {
             case "--idle-timeout-ms": http.idleTimeoutMs = value
             case "--body-timeout-ms": http.bodyTimeoutMs = value
             case "--min-body-bytes-per-second": http.minBodyBytesPerSecond = value
+            case "--drain-timeout-ms": drainTimeoutMs = value
+            case "--cancel-timeout-ms": cancelTimeoutMs = value
             case "--max-requests-per-connection": http.maxRequestsPerConnection = value
             case "--max-queued-bytes": http.webSocket.maxQueuedBytes = value
             default: throw BadUsage(argument: name)

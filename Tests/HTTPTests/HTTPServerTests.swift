@@ -6,6 +6,30 @@ import Synchronization
 import Testing
 
 @Suite(.timeLimit(.minutes(1))) struct HTTPServerTests {
+    /// What a client that has reset its connection asked for is not worked on.
+    @Test func aClientThatIsGoneCancelsItsHandler() async throws {
+        let outcome = Mutex("")
+        try await TestServer.run { routes in
+            routes.on("GET", "/waits") { exchange, _ in
+                // Closing over bytes that were not read resets a connection.
+                try await exchange.sendInterim(HTTPResponse(status: 103))
+                do {
+                    try await exchange.loop.sleep(for: .seconds(50))
+                } catch {
+                    outcome.withLock { $0 = "\(error)" }
+                    throw error
+                }
+            }
+        } _: { server in
+            try await server.onLoop { stream in
+                try await stream.send(Array("GET /waits HTTP/1.1\r\nHost: a\r\n\r\n".utf8))
+                try await stream.loop.sleep(for: .milliseconds(100))
+            }
+            while outcome.withLock({ $0.isEmpty }) { try await Task.sleep(for: .milliseconds(5)) }
+            #expect(outcome.withLock { $0 } == "CancellationError()")
+        }
+    }
+
     private func routes(_ routes: inout HTTPRoutes) {
         routes.on("GET", "/hello") { exchange, _ in
             try await exchange.respond(

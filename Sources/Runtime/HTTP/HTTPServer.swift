@@ -79,7 +79,7 @@ package final class HTTPServer: Sendable {
         }
     }
 
-    /// Returns when no connection is left. Cancelling the task cuts them all off.
+    /// Returns when no connection is left. Cancelling the task cuts them all off, and cancels their handlers.
     package func drained() async {
         await withTaskCancellationHandler {
             await withCheckedContinuation { continuation in
@@ -91,7 +91,7 @@ package final class HTTPServer: Sendable {
             }
         } onCancel: {
             for connection in state.withLock({ Array($0.connections.values) }) {
-                connection.stream.loop.execute { connection.stream.close() }
+                connection.stream.loop.execute { connection.cancel() }
             }
         }
     }

@@ -7,6 +7,8 @@ import Runtime
 /// `@unchecked Sendable`: all state is used on the stream's loop; other threads reach it by `loop.execute`.
 final class HTTPServerConnection: @unchecked Sendable {
     let server: HTTPServer
+    /// The task that serves the connection, while it does.
+    private var task: UnsafeCurrentTask?
     let stream: ByteStream
     let readDeadline: StreamDeadline
     let sendDeadline: StreamDeadline
@@ -30,6 +32,8 @@ final class HTTPServerConnection: @unchecked Sendable {
 
     /// Serves until the connection ends. The stream is closed then.
     func run() async {
+        beginCancellation()
+        defer { endCancellation() }
         do {
             while let head = try await nextHead() {
                 requests += 1
@@ -42,6 +46,8 @@ final class HTTPServerConnection: @unchecked Sendable {
         }
         if let (webSocket, handler) = upgrade {
             upgrade = nil
+            // A WebSocket learns of it by itself, and its handler may have to tell others.
+            stream.onHangUp = nil
             readDeadline.cancel()
             sendDeadline.cancel()
             await serve(webSocket, handler)
@@ -49,6 +55,24 @@ final class HTTPServerConnection: @unchecked Sendable {
         await lingeringClose()
         readDeadline.cancel()
         sendDeadline.cancel()
+    }
+
+    /// Ends the connection, and whatever its handler waits for.
+    func cancel() {
+        task?.cancel()
+        stream.close()
+    }
+
+    /// A handler is not to work on for a client that is gone.
+    private func beginCancellation() {
+        // Used until `run` returns, and so while the task lives.
+        withUnsafeCurrentTask { task = $0 }
+        stream.onHangUp = { [weak self] in self?.task?.cancel() }
+    }
+
+    private func endCancellation() {
+        stream.onHangUp = nil
+        task = nil
     }
 
     /// Ends a connection that waits for a request; one that is at work ends behind its answer.

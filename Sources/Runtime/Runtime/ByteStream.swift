@@ -22,6 +22,9 @@ public final class ByteStream: DescriptorHandler, @unchecked Sendable {
     var descriptor: Int32
     private var registration: Registration?
     var hasReceivedEnd = false
+    /// Called when the connection turns out to be lost both ways: reset by the peer, or given up by the kernel. A peer that only
+    /// sends no more has not hung up.
+    public var onHangUp: (() -> Void)?
     /// Why nothing can be done any more.
     var failure: StreamError?
     /// Why nothing can be sent any more; what has arrived can still be received.
@@ -255,6 +258,7 @@ public final class ByteStream: DescriptorHandler, @unchecked Sendable {
     }
 
     public func descriptorIsReady(_ readiness: Readiness) {
+        if !readiness.isDisjoint(with: [.error, .hangUp]) { onHangUp?() }
         if !readiness.isDisjoint(with: [.peerEnded, .error, .hangUp]) { isLastReadable = true }
         if !readiness.isDisjoint(with: [.readable, .peerEnded, .error, .hangUp]) {
             isDrained = false

@@ -56,7 +56,10 @@ package final class Shutdown: Sendable {
     }
 }
 
-/// Runs the services of a process: SIGTERM and SIGINT request the shutdown, the drain is bounded, a service that fails ends all.
+/// Runs the services of a process: SIGTERM and SIGINT request the shutdown, a service that fails ends all.
+///
+/// The end has three stages, each bounded and logged: services end what is under way (graceful), then their tasks are cancelled,
+/// then the process ends with status 1 whatever still runs (abort). Another signal begins the next stage at once.
 package enum ServiceGroup {
     /// Must be called before any thread is started, so that every thread inherits the blocked signals.
     package static func blockSignals() {
@@ -65,23 +68,33 @@ package enum ServiceGroup {
 
     /// Returns when every service has returned.
     ///
-    /// - Parameter drainTimeout: how long services may take to end before they are cancelled. Two seconds later the process
-    ///   ends with status 1 whatever still runs.
+    /// - Parameters:
+    ///   - drainTimeout: how long services may take to end before they are cancelled.
+    ///   - cancelTimeout: how long they may take to end after that, before the process ends.
     /// - Throws: the error of the first service that failed.
     package static func run(
-        _ services: [any Service], on loop: EventLoop, drainTimeout: Duration, logger: Logger
+        _ services: [any Service], on loop: EventLoop, drainTimeout: Duration, cancelTimeout: Duration = .seconds(2),
+        logger: Logger
     ) async throws {
         let shutdown = Shutdown()
+        let impatience = Shutdown()
+        let running = RunningServices(services)
         let signals = SignalSource(loop: loop) { count in
-            guard count == 1 else { exit(1) }
-            logger.notice("shutting down", metadata: ["drain_timeout_ms": "\(drainTimeout.milliseconds)"])
-            shutdown.request()
+            switch count {
+            case 1:
+                logger.notice("shutting down", metadata: ["drain_timeout_ms": "\(drainTimeout.milliseconds)"])
+                shutdown.request()
+            case 2: impatience.request()
+            default: abort(running, logger)
+            }
         }
         loop.execute { signals.start() }
+        defer { loop.execute { signals.stop() } }
 
         try await withThrowingTaskGroup(of: Void.self) { group in
-            for service in services {
+            for (index, service) in services.enumerated() {
                 group.addTask(executorPreference: loop) {
+                    defer { running.ended(index) }
                     do {
                         try await service.run(until: shutdown)
                     } catch is CancellationError where shutdown.isRequested {}
@@ -91,7 +104,12 @@ package enum ServiceGroup {
                 await shutdown.wait()
                 if Task.isCancelled { return }
                 try await loop.sleep(for: drainTimeout)
-                throw DrainTimedOut()
+                throw DrainCutShort(reason: "the drain took too long")
+            }
+            group.addTask(executorPreference: loop) {
+                await impatience.wait()
+                if Task.isCancelled { return }
+                throw DrainCutShort(reason: "asked to end a second time")
             }
             var ended = 0
             do {
@@ -99,20 +117,47 @@ package enum ServiceGroup {
                     ended += 1
                     if ended < services.count, !shutdown.isRequested { shutdown.request() }
                 }
-            } catch is DrainTimedOut {
-                logger.error("the drain took too long; what is left is cut off")
-                loop.execute { loop.schedule(after: .seconds(2)) { exit(1) } }
             } catch {
+                let cut = error as? DrainCutShort
+                logger.error(
+                    "what is left is cut off",
+                    metadata: ["reason": "\(cut?.reason ?? "a service failed")", "running": running.names])
                 shutdown.request()
                 group.cancelAll()
-                throw error
+                loop.execute {
+                    loop.schedule(after: cancelTimeout) {
+                        if !running.names.isEmpty { abort(running, logger) }
+                    }
+                }
+                while await group.nextResult() != nil {}
+                if cut == nil { throw error }
             }
             group.cancelAll()
         }
     }
+
+    private static func abort(_ running: RunningServices, _ logger: Logger) {
+        logger.error("aborted", metadata: ["running": running.names])
+        exit(1)
+    }
 }
 
-private struct DrainTimedOut: Error {}
+private struct DrainCutShort: Error {
+    let reason: String
+}
+
+/// Which services have not returned yet, for the log.
+private final class RunningServices: Sendable {
+    private let all: Mutex<[(index: Int, name: String)]>
+
+    init(_ services: [any Service]) {
+        all = Mutex(services.enumerated().map { ($0.offset, "\(type(of: $0.element))") })
+    }
+
+    var names: String { all.withLock { $0.map(\.name).joined(separator: ", ") } }
+
+    func ended(_ index: Int) { all.withLock { $0.removeAll { $0.index == index } } }
+}
 
 /// SIGTERM and SIGINT as events of a loop.
 ///
@@ -122,6 +167,7 @@ private final class SignalSource: DescriptorHandler, @unchecked Sendable {
     private let descriptor: Int32
     private let onSignal: @Sendable (_ count: Int) -> Void
     private var count = 0
+    private var registration: Registration?
 
     init(loop: EventLoop, onSignal: @escaping @Sendable (Int) -> Void) {
         self.loop = loop
@@ -132,8 +178,13 @@ private final class SignalSource: DescriptorHandler, @unchecked Sendable {
     deinit { Glibc.close(descriptor) }
 
     func start() {
-        let registration = try? loop.register(descriptor, [.readable], self)
+        registration = try? loop.register(descriptor, [.readable], self)
         precondition(registration != nil, "signals cannot be watched")
+    }
+
+    func stop() {
+        if let registration { loop.deregister(registration) }
+        registration = nil
     }
 
     func descriptorIsReady(_ readiness: Readiness) {

@@ -10,6 +10,8 @@ package struct ProcessConfiguration: Equatable, Sendable {
     package var loopStallMs: Int64 = 500
     /// After SIGTERM, how long what is under way may take to end before it is cut off.
     package var drainTimeoutMs: Int64 = 30_000
+    /// How long what was cut off may take to end, before the process ends with status 1.
+    package var cancelTimeoutMs: Int64 = 2_000
 
     package init() {}
 
@@ -19,5 +21,6 @@ package struct ProcessConfiguration: Equatable, Sendable {
         section.read("event_loops", &eventLoops, in: 0...256)
         section.read("loop_stall_ms", &loopStallMs, in: 10...60_000)
         section.read("drain_timeout_ms", &drainTimeoutMs, in: 0...3_600_000)
+        section.read("cancel_timeout_ms", &cancelTimeoutMs, in: 100...600_000)
     }
 }

@@ -32,7 +32,7 @@ package protocol Assembly: Sendable {
 
 /// The life of a process: reads the configuration that `--config` names, runs the services until SIGTERM, and ends.
 ///
-/// Exit codes: 0 after a clean end, 1 when a service failed, 2 for wrong usage or a wrong configuration.
+/// Exit codes: 0 after a clean end, 1 when a service failed or did not end, 2 for wrong usage or a wrong configuration.
 ///
 /// - Important: called on the main thread, before there is any other. It is no `async` function: an asynchronous `main` parks
 ///   the main thread in Dispatch, which lets through the signals that are blocked here.
@@ -62,10 +62,18 @@ package func runProcess<Configuration: ProcessConfigurable>(
             try await ServiceGroup.run(
                 assembly.services, on: context.mainLoop,
                 drainTimeout: .milliseconds(configuration.process.drainTimeoutMs),
-                logger: logger)
-            assembly.close()
-            logger.notice("ended")
-            exit(0)
+                cancelTimeout: .milliseconds(configuration.process.cancelTimeoutMs), logger: logger)
+            // Threads are waited for, and one of them may hang: in the resolver, on a disk.
+            let closer = BlockingPool(threads: 1, name: "closer", queueLimit: 1)
+            try closer.submit {
+                assembly.close()
+                logger.notice("ended")
+                exit(0)
+            }
+            context.mainLoop.schedule(after: .milliseconds(configuration.process.cancelTimeoutMs)) {
+                logger.error("aborted", metadata: ["running": "threads"])
+                exit(1)
+            }
         } catch {
             logger.error("cannot go on", metadata: ["error": "\(error)"])
             exit(1)
