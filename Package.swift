@@ -30,7 +30,7 @@ let floors: [Floor] = [
     ]),
     Floor("Runtime", [  // event loops, sockets, TLS, files, HTTP, configuration, lifecycle
         Module("Runtime", ["Base", "Crypto", "COpenSSL", "CShims"]),
-        Module("HTTP", ["Base", "HTTPCodec", "WebSocketCodec", "JSONCodec", "Runtime"]),
+        Module("HTTP", ["Base", "HTTPCodec", "WebSocketCodec", "JSONCodec", "Runtime", "CNGHTTP2"]),
         Module("ConfigurationFile", ["CYAML"]),
         Module("SQLite", ["Base", "CSQLite"]),
     ]),
@@ -86,6 +86,7 @@ let floors: [Floor] = [
 let systemLibraries: [Target] = [
     .systemLibrary(name: "COpenSSL", path: "Sources/System/COpenSSL", pkgConfig: "openssl", providers: [.apt(["libssl-dev"])]),
     .systemLibrary(name: "CSQLite", path: "Sources/System/CSQLite", pkgConfig: "sqlite3", providers: [.apt(["libsqlite3-dev"])]),
+    .systemLibrary(name: "CNGHTTP2", path: "Sources/System/CNGHTTP2", pkgConfig: "libnghttp2", providers: [.apt(["libnghttp2-dev"])]),
     .systemLibrary(name: "CYAML", path: "Sources/System/CYAML", pkgConfig: "yaml-0.1", providers: [.apt(["libyaml-dev"])]),
     .systemLibrary(name: "CSeccomp", path: "Sources/System/CSeccomp", pkgConfig: "libseccomp", providers: [.apt(["libseccomp-dev"])]),
     .systemLibrary(name: "CFFmpeg", path: "Sources/System/CFFmpeg", pkgConfig: "libavformat", providers: [.apt(["libavformat-dev", "libswscale-dev"])]),

@@ -25,7 +25,7 @@ enum HTTPBenchServer {
         listening.handshakeTimeoutMs = 3_600_000
         let tls = try TLSContext.server(
             certificatePEM: try text("\(directory)/certificate.pem"),
-            privateKeyPEM: try text("\(directory)/key.pem"), protocols: ["http/1.1"],
+            privateKeyPEM: try text("\(directory)/key.pem"), protocols: ["h2", "http/1.1"],
             ticketKeys: TLSTicketKeys(rotation: .seconds(43_200)))
         let listener = EdgeListener(
             on: SocketAddress(.loopbackV4, port: 0), loops: loops.loops, tls: tls, allowsPlain: true, server: server,

@@ -23,6 +23,7 @@ C_OWNERS = {
     "COpenSSL": {"Crypto", "Runtime", "CShims"},
     "CShims": {"Crypto", "Runtime", "MediaWorkerService", "media-worker"},
     "CSQLite": {"SQLite"},
+    "CNGHTTP2": {"HTTP"},
     "CYAML": {"ConfigurationFile"},
     "CFFmpeg": {"media-worker"},
     "CWebP": {"media-worker"},

@@ -83,7 +83,7 @@ struct EdgeNode: Assembly {
         let tls = try TLSContext.server(
             certificatePEM: certificates.own.certificatePEM, privateKeyPEM: certificates.own.privateKeyPEM,
             clientAuthorityPEM: certificates.authorityPEM, namedCertificates: certificates.named,
-            protocols: ["http/1.1", HTTPSiblingTransport.applicationProtocol],
+            protocols: ["h2", "http/1.1", HTTPSiblingTransport.applicationProtocol],
             requireClientCertificateFor: [HTTPSiblingTransport.applicationProtocol],
             ticketKeys: TLSTicketKeys(rotation: .milliseconds(configuration.tls.ticketKeyRotationMs)))
         let reloader = CertificateReloader(

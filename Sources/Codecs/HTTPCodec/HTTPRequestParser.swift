@@ -89,6 +89,6 @@ public struct HTTPRequestParser {
 }
 
 /// Visible ASCII without the fragment's sign, which never belongs into a request target.
-private func isTargetCharacter(_ byte: UInt8) -> Bool {
+func isTargetCharacter(_ byte: UInt8) -> Bool {
     (0x21...0x7E).contains(byte) && byte != UInt8(ascii: "#")
 }

@@ -3,7 +3,7 @@ import HTTPCodec
 package import Runtime
 import Synchronization
 
-/// Serves HTTP/1.1 on connections that are handed to it.
+/// Serves HTTP/1.1 and HTTP/2 on connections that are handed to it.
 package final class HTTPServer: Sendable {
     package let configuration: Configuration
     private let routes: HTTPRoutes
@@ -14,7 +14,7 @@ package final class HTTPServer: Sendable {
     private let cachedDate = Mutex<(second: Int64, text: String)>((-1, ""))
 
     private struct State {
-        var connections: [ObjectIdentifier: HTTPServerConnection] = [:]
+        var connections: [ObjectIdentifier: ServedConnection] = [:]
         var waiters: [CheckedContinuation<Void, Never>] = []
     }
 
@@ -23,6 +23,8 @@ package final class HTTPServer: Sendable {
         let responses: [Counter]
         let duration: Timer
         let parsingErrors: Counter
+        /// In the order of the reasons.
+        let abuses: [Counter]
 
         init(_ registry: MetricsRegistry, server: String) {
             connections = registry.gauge(
@@ -36,8 +38,13 @@ package final class HTTPServer: Sendable {
                 "skerry_http_request_seconds", "From a request's head to the end of its answer.",
                 labels: ["server": server])
             parsingErrors = registry.counter(
-                "skerry_http_malformed_requests_total", "Requests refused as no valid HTTP/1.1.",
+                "skerry_http_malformed_requests_total", "Requests refused as no valid HTTP.",
                 labels: ["server": server])
+            abuses = HTTP2AbuseGuard.Reason.allCases.map {
+                registry.counter(
+                    "skerry_http2_abuse_total", "Connections of HTTP/2 cut off for what they did too often.",
+                    labels: ["server": server, "reason": $0.rawValue])
+            }
         }
     }
 
@@ -55,8 +62,8 @@ package final class HTTPServer: Sendable {
     /// Serves a connection to its end, and closes it. Called on the stream's loop, in a task that prefers it.
     package func serve(_ stream: ByteStream) async {
         stream.loop.preconditionOnLoop()
-        let connection = HTTPServerConnection(self, stream)
-        let id = ObjectIdentifier(connection)
+        let connection = await ServedConnection(self, stream)
+        let id = connection.id
         state.withLock { $0.connections[id] = connection }
         metrics.connections.add(1)
         await connection.run()
@@ -108,6 +115,12 @@ package final class HTTPServer: Sendable {
     }
 
     func countParsingError() { metrics.parsingErrors.increment() }
+
+    func countAbuse(_ reason: HTTP2AbuseGuard.Reason) {
+        for (candidate, counter) in zip(HTTP2AbuseGuard.Reason.allCases, metrics.abuses) where candidate == reason {
+            counter.increment()
+        }
+    }
 
     /// Finds the handler, and answers for what it throws.
     func answer(_ exchange: HTTPExchange) async {

@@ -25,6 +25,7 @@ extension HTTPServer {
         package var sendTimeoutMs = 60_000
         /// What a handler left unread of a body is read and dropped up to this, so that the connection can go on.
         package var maxDrainedBodyBytes = 262_144
+        package var http2 = HTTP2Configuration()
         package var webSocket = WebSocket.Configuration()
 
         package init() {}

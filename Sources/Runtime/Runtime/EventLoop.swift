@@ -83,7 +83,7 @@ public final class EventLoop: TaskExecutor, @unchecked Sendable {
     let receiveBlocks = ReceiveBlocks()
     var spareDatagramArena: DatagramArena?
     /// Of the loop's group.
-    let fileReads: FileReads
+    package let fileReads: FileReads
     var sharedTLSScratch: TLSScratch?
     var datagramOutbox: DatagramOutbox?
 

@@ -16,7 +16,25 @@ extension HTTPServer.Configuration {
         section.read("min_body_bytes_per_second", &minBodyBytesPerSecond, in: 0...1 << 30)
         section.read("send_timeout_ms", &sendTimeoutMs, in: 100...3_600_000)
         section.read("max_drained_body_bytes", &maxDrainedBodyBytes, in: 0...1 << 30)
+        section.section("http2") { http2.read($0) }
         section.section("web_socket") { webSocket.read($0) }
+    }
+}
+
+extension HTTPServer.HTTP2Configuration {
+    mutating func read(_ section: ConfigurationSection) {
+        section.read("max_concurrent_streams", &maxConcurrentStreams, in: 1...10_000)
+        section.read("stream_window_bytes", &streamWindowBytes, in: 65_535...1 << 30)
+        section.read("connection_window_bytes", &connectionWindowBytes, in: 65_535...1 << 30)
+        section.read("max_continuation_frames", &maxContinuationFrames, in: 1...1_000)
+        section.read("abuse_period_ms", &abusePeriodMs, in: 100...3_600_000)
+        section.read("max_resets", &maxResets, in: 1...1_000_000)
+        section.read("max_faulty_streams", &maxFaultyStreams, in: 1...1_000_000)
+        section.read("max_settings_frames", &maxSettingsFrames, in: 2...1_000_000)
+        section.read("max_pings", &maxPings, in: 1...1_000_000)
+        section.read("max_empty_data_frames", &maxEmptyDataFrames, in: 1...1_000_000)
+        section.read("max_window_updates", &maxWindowUpdates, in: 1...1_000_000)
+        section.read("max_priority_frames", &maxPriorityFrames, in: 1...1_000_000)
     }
 }
 
