@@ -3,6 +3,7 @@ import Client
 import Runtime
 import STUN
 import Synchronization
+import TURNTesting
 import Testing
 
 @testable import RelayService
@@ -22,6 +23,33 @@ import Testing
             let mapped = try await client.bind()
             #expect(mapped.ip == .loopbackV4)
             await client.close()
+        }
+    }
+
+    @Test func onEveryAddressTheRelayAnswersFromTheOneThatWasAsked() async throws {
+        try await withRelay({
+            $0.listenAddress.ip = .anyV4
+            $0.relayAddress = .loopbackV4
+        }) { relay in
+            for last in UInt32(1)...3 {
+                let server = SocketAddress(IPAddress(v4: 0x7F00_0000 | last), port: relay.service.listenAddress.port)
+                let client = try TURNClient(server: server, login: try login(relay), loop: relay.loops.loops[0])
+                // It takes answers from that address alone.
+                try await client.start()
+                _ = try await client.bind()
+                let allocation = try await client.allocate()
+                #expect(allocation.relayed.ip == .loopbackV4)
+                // What peers send comes from there too.
+                let peer = try LoopbackSocket()
+                try peer.connect(to: allocation.relayed)
+                try await client.createPermission(peer.localAddress)
+                let inbox = Inbox()
+                await client.onReceive { payload, peer in inbox.put(Array(payload), peer) }
+                try peer.send([UInt8(last)])
+                #expect(await inbox.next().payload == [UInt8(last)])
+                await client.close()
+            }
+            #expect(relay.service.allocationCount == 0)
         }
     }
 

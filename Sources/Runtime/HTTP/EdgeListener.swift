@@ -10,6 +10,8 @@ package final class EdgeListener: Service {
         package var handshakeTimeoutMs = 10_000
         /// Above this, new connections are closed at once.
         package var maxConnections = 20_000
+        /// Connections that the kernel keeps for each event loop until they are accepted, as far as net.core.somaxconn allows.
+        package var listenBacklog = 1024
 
         package init() {}
     }
@@ -67,7 +69,9 @@ package final class EdgeListener: Service {
     package func listen() throws -> SocketAddress {
         try listener.withLock { listener in
             if let listener { return listener.localAddress }
-            let created = try TCPListener.listen(on: address, loops: loops) { [self] stream in accept(stream) }
+            let created = try TCPListener.listen(
+                on: address, loops: loops, backlog: Int32(configuration.listenBacklog)
+            ) { [self] stream in accept(stream) }
             listener = created
             return created.localAddress
         }

@@ -75,6 +75,7 @@ public final class EventLoop: TaskExecutor, @unchecked Sendable {
     private var hasEnded = false
     private var slots: [Slot] = []
     private var freeSlots: [Int] = []
+    private var waitingForDescriptor: [() -> Void] = []
     private var timers: TimerWheel
     private var thread = pthread_t()
     /// For actors whose home is this loop.
@@ -217,6 +218,17 @@ public final class EventLoop: TaskExecutor, @unchecked Sendable {
         guard slots[registration.slot].generation == registration.generation else { return }
         _ = skerry_epoll_remove(epoll, registration.descriptor)
         release(registration)
+        if !waitingForDescriptor.isEmpty {
+            // The descriptor is closed when the caller goes on.
+            for waiting in waitingForDescriptor { schedule(at: cachedNow, waiting) }
+            waitingForDescriptor = []
+        }
+    }
+
+    /// Calls the body soon after the next `deregister`, when a descriptor is likely to be free.
+    func whenDescriptorIsFree(_ body: @escaping () -> Void) {
+        preconditionOnLoop()
+        waitingForDescriptor.append(body)
     }
 
     private func release(_ registration: Registration) {

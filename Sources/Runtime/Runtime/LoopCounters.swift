@@ -23,8 +23,8 @@ public struct LoopCounters: ~Copyable, Sendable {
     /// Jobs of tasks, and closures.
     public let jobs = Count()
     public let timers = Count()
-    /// Connections that were closed at once because the process had no descriptor for them.
-    public let refusedConnections = Count()
+    /// Times that a listener paused because the process had no descriptor left.
+    public let acceptPauses = Count()
     /// Callbacks that the watchdog found too long. The watchdog counts these.
     public let stalls = Count()
     let activity = LoopActivity()

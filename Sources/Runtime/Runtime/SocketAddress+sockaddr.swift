@@ -60,7 +60,8 @@ extension SocketAddress {
         switch Int32(address.sin6_family) {
         case AF_INET:
             // sin_addr lies where sin6_flowinfo does.
-            self.init(IPAddress(v4: UInt32(bigEndian: address.sin6_flowinfo)), port: UInt16(bigEndian: address.sin6_port))
+            self.init(
+                IPAddress(v4: UInt32(bigEndian: address.sin6_flowinfo)), port: UInt16(bigEndian: address.sin6_port))
         case AF_INET6:
             let (high, low) = withUnsafeBytes(of: address.sin6_addr) {
                 (

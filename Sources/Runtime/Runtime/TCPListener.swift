@@ -10,6 +10,11 @@ public final class TCPListener: Sendable {
 
     /// Listens, and hands every connection to the closure on the loop that owns it.
     ///
+    /// While the process has no descriptor left, connections wait in the kernel's queue: accepting goes on when one of the loop's
+    /// descriptors comes free, and after 100 ms in any case.
+    ///
+    /// - Parameter backlog: connections that the kernel keeps for each loop until they are accepted; it gives no more than
+    ///   net.core.somaxconn.
     /// - Throws: `SystemError`, also when another process has the address.
     public static func listen(
         on address: SocketAddress, loops: [EventLoop], backlog: Int32 = 1024,
@@ -47,6 +52,8 @@ private final class Acceptor: DescriptorHandler, @unchecked Sendable {
     private let onAccept: @Sendable (ByteStream) -> Void
     private var descriptor: Int32
     private var registration: Registration?
+    private var isPaused = false
+    private var timer: TimerID?
 
     init(descriptor: Int32, loop: EventLoop, onAccept: @escaping @Sendable (ByteStream) -> Void) {
         self.descriptor = descriptor
@@ -89,10 +96,17 @@ private final class Acceptor: DescriptorHandler, @unchecked Sendable {
     /// Out of descriptors: the pending connection would report itself again at once, so look away for a moment.
     private func backOff() {
         guard let registration else { return }
+        loop.counters.acceptPauses.add(1)
         loop.modify(registration, [])
-        loop.schedule(after: .milliseconds(100)) { [weak self] in
-            guard let self, let registration = self.registration else { return }
-            self.loop.modify(registration, [.readable])
-        }
+        isPaused = true
+        loop.whenDescriptorIsFree { [weak self] in self?.resume() }
+        timer = loop.schedule(after: .milliseconds(100)) { [weak self] in self?.resume() }
+    }
+
+    private func resume() {
+        guard isPaused, let registration else { return }
+        isPaused = false
+        if let timer { loop.cancel(timer) }
+        loop.modify(registration, [.readable])
     }
 }

@@ -53,5 +53,6 @@ extension EdgeListener.Configuration {
     mutating func read(_ section: ConfigurationSection) {
         section.read("handshake_timeout_ms", &handshakeTimeoutMs, in: 100...600_000)
         section.read("max_connections", &maxConnections, in: 1...10_000_000)
+        section.read("listen_backlog", &listenBacklog, in: 1...65_535)
     }
 }
