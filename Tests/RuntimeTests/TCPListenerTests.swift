@@ -115,7 +115,7 @@ private final class BlockingClient: Sendable {
 
     func isAnswered() -> Bool {
         var byte: UInt8 = 42
-        guard send(descriptor, &byte, 1, Int32(MSG_NOSIGNAL.rawValue)) == 1 else { return false }
+        guard send(descriptor, &byte, 1, Int32(MSG_NOSIGNAL)) == 1 else { return false }
         return recv(descriptor, &byte, 1, 0) == 1
     }
 

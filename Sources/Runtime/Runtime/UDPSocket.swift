@@ -28,6 +28,8 @@ public final class UDPSocket: DescriptorHandler, @unchecked Sendable {
     /// Whether successive datagrams may leave as one message; false once the kernel has refused one for good.
     private(set) var mergesDatagrams = true
 
+    /// Batches that are received before other descriptors have their turn.
+    private static let maxBatches = 4
     private let isWildcard: Bool
     private(set) var descriptor: Int32
     private var registration: Registration?
@@ -136,14 +138,18 @@ public final class UDPSocket: DescriptorHandler, @unchecked Sendable {
         // The receiver may close this socket: the arena is lent, not shared.
         guard let receiver, let outbox = loop.datagramOutbox else { return }
         let arena = loop.borrowDatagramArena()
-        let count = arena.receive(from: descriptor, limit: batchLimit)
-        statistics.receiveCalls += 1
-        if count > 0 {
+        for _ in 0..<Self.maxBatches where descriptor >= 0 {
+            let count = arena.receive(from: descriptor, limit: batchLimit)
+            statistics.receiveCalls += 1
+            guard count > 0 else { break }
             batchLimit = count == batchLimit ? min(DatagramArena.capacity, batchLimit * 4) : count
             outbox.isCollecting = true
             for index in 0..<count where descriptor >= 0 { handOut(index, of: arena, to: receiver) }
             outbox.isCollecting = false
             outbox.flush()
+            // Where a few came, more have probably come since, and the next call costs less than a turn of the loop. A single one
+            // was alone, and for a whole batch a turn of the loop costs nothing.
+            if count == 1 || count == DatagramArena.capacity { break }
         }
         loop.returnDatagramArena(arena)
     }
