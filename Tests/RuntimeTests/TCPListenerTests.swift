@@ -14,7 +14,7 @@ import Testing
             let counters = { group.loops[0].counters.acceptPauses.value }
             let listener = try TCPListener.listen(on: SocketAddress(.loopbackV4, port: 0), loops: group.loops) {
                 stream in
-                stream.loop.spawn { await echo(stream) }
+                stream.loop.spawn { await sendBack(stream) }
             }
             let clients = try (0..<8).map { _ in try BlockingClient() }
             for client in clients[..<4] {
@@ -57,7 +57,7 @@ import Testing
         ) { stream in
             opened.increment()
             stream.loop.spawn {
-                await echo(stream)
+                await sendBack(stream)
                 ended.increment()
             }
         }
@@ -77,7 +77,7 @@ import Testing
     }
 }
 
-private func echo(_ stream: ByteStream) async {
+private func sendBack(_ stream: ByteStream) async {
     while let isMore = try? await stream.receive(), isMore {
         let bytes = stream.inbound.withBytes { Array($0) }
         stream.inbound.consume(bytes.count)
