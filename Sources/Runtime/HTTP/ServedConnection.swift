@@ -49,6 +49,15 @@ enum ServedConnection: Sendable {
         }
     }
 
+    /// Cuts the connection off, and cancels what it works on.
+    func cancel() {
+        switch self {
+        case .http1(let connection): connection.cancel()
+        // Its receiver ends, and cancels the handlers.
+        case .http2(let connection): connection.stream.close()
+        }
+    }
+
     func drain() {
         switch self {
         case .http1(let connection): connection.drain()
