@@ -7,11 +7,10 @@ import Runtime
 
 /// The runtime's HTTP server by itself and on one event loop, behind the listener that edge-node has.
 enum HTTPBenchServer {
-    static func run(_ directory: String) async throws {
+    static func run(_ directory: String) throws -> Never {
         ServiceGroup.blockSignals()
         _ = descriptorLimit()
         let loops = try EventLoopGroup(count: 1, name: "bench")
-        defer { loops.shutdown() }
         let logger = Logger(label: "bench", level: .warning, sink: StandardErrorLogSink())
         let metrics = MetricsRegistry()
         var configuration = HTTPServer.Configuration()
@@ -31,7 +30,17 @@ enum HTTPBenchServer {
             on: SocketAddress(.loopbackV4, port: 0), loops: loops.loops, tls: tls, allowsPlain: true, server: server,
             configuration: listening, logger: logger, metrics: metrics)
         say("\(try listener.listen().port)")
-        try await ServiceGroup.run([listener], on: loops.loops[0], drainTimeout: .seconds(1), logger: logger)
+        let loop = loops.loops[0]
+        loop.spawn {
+            do {
+                try await ServiceGroup.run([listener], on: loop, drainTimeout: .seconds(1), logger: logger)
+                exit(0)
+            } catch {
+                note("runtime-bench: \(error)")
+                exit(1)
+            }
+        }
+        while true { pause() }
     }
 
     private static func routes(_ directory: String) throws -> HTTPRoutes {

@@ -5,15 +5,16 @@ import Glibc
 /// Scripts/bench builds and starts it; Docs/performance.md tells what its figures mean.
 @main
 enum RuntimeBench {
-    static func main() async {
+    /// Not asynchronous: the main queue that such a main brings along lets signals through.
+    static func main() {
         do {
             switch try Command(Array(CommandLine.arguments.dropFirst())) {
             case .help:
                 print(Command.usage)
             case .serve(let directory):
-                try await HTTPBenchServer.run(directory)
+                try HTTPBenchServer.run(directory)
             case .serveUDP(let role):
-                try await UDPBenchServer.run(role)
+                try UDPBenchServer.run(role)
             case .serveUDPInC(let role):
                 try UDPBenchServer.runInC(role)
             case .hold(let port, let kind, let count):

@@ -3,7 +3,6 @@ import BenchmarkSupport
 import CLoadGenerator
 import Glibc
 import Runtime
-import Synchronization
 
 /// The least that UDP servers can do, on our sockets and in C.
 enum UDPBenchServer {
@@ -17,8 +16,7 @@ enum UDPBenchServer {
     private static let bufferBytes = 1 << 20
 
     /// Prints the ports, and serves until the process is killed.
-    static func run(_ role: Role) async throws {
-        ServiceGroup.blockSignals()
+    static func run(_ role: Role) throws -> Never {
         let loops = try EventLoopGroup(count: 1, name: "udp")
         let loop = loops.loops[0]
         let sockets = try (0..<(role == .echo ? 1 : 2)).map { _ in
@@ -36,7 +34,7 @@ enum UDPBenchServer {
             }
         }
         say(sockets.map { "\($0.localAddress.port)" }.joined(separator: " "))
-        while true { try await loop.sleep(for: .seconds(3600)) }
+        while true { pause() }
     }
 
     private static func echo(_ socket: UDPSocket) throws {
