@@ -45,12 +45,6 @@ package final class ServerProcess {
         close(output)
     }
 
-    /// Whether it has not ended by itself.
-    package var isRunning: Bool {
-        var information = siginfo_t()
-        return waitid(P_PID, id_t(pid), &information, WEXITED | WNOHANG | WNOWAIT) == 0 && information.si_signo == 0
-    }
-
     /// Where this program lies.
     package static var ownPath: String {
         var buffer = [CChar](repeating: 0, count: 4096)

@@ -361,8 +361,8 @@ void skerry_echo(uint16_t port, int connections, int payload_bytes, int64_t dura
     end(&all);
 }
 
-void skerry_trickle(uint16_t port, int count, void (*opened)(void)) {
-    int *sockets = calloc(count, sizeof(int));
+/// Opens connections and sends the beginning of a request over each. Returns whether all stand.
+static int open_slow(uint16_t port, int *sockets, int count) {
     static const char begun[] = "GET /16k HTTP/1.1\r\nHost: localhost\r\nX-Slow: ";
     for (int i = 0; i < count; i++) {
         sockets[i] = start_connecting(port, i);
@@ -371,15 +371,66 @@ void skerry_trickle(uint16_t port, int count, void (*opened)(void)) {
     }
     usleep(100000);
     for (int i = 0; i < count; i++)
-        if (send(sockets[i], begun, sizeof begun - 1, MSG_NOSIGNAL) < 0) return;
-    opened();
-    int64_t start = now();
-    for (int64_t round = 0;; round++)
-        for (int i = 0; i < count; i++) {
-            if (send(sockets[i], "x", 1, MSG_NOSIGNAL) < 0) return;
-            // 100 at a time, so that the sender does not wake up for every byte.
-            int64_t due = start + round * 1000000000 + (int64_t)i * 1000000000 / count;
-            int64_t early = due - now();
-            if (i % 100 == 99 && early > 0) usleep(early / 1000);
+        if (send(sockets[i], begun, sizeof begun - 1, MSG_NOSIGNAL) < 0) return 0;
+    return 1;
+}
+
+/// Looks at the connections without waiting. Counts what was answered, with the time since it was due.
+static void take_answers(clients *all, const connection *first, int64_t *due, uint32_t *delays, size_t capacity) {
+    struct epoll_event events[events_at_once];
+    int ready = epoll_wait(all->epoll, events, events_at_once, 0);
+    for (int i = 0; i < ready; i++) {
+        connection *c = events[i].data.ptr;
+        int outcome = c->state == s_handshake ? 0 : proceed(all, c, 0);
+        if (outcome == 0) continue;
+        if (outcome > 0 && c->state == s_answer) {
+            int64_t delay = now() - due[c - first];
+            if (all->tally->done < capacity) delays[all->tally->done] = delay > UINT32_MAX ? UINT32_MAX : (uint32_t)delay;
+            all->tally->done++;
+            c->state = s_handshake;
+        } else if (outcome < 0) {
+            fail(all, c);
         }
+    }
+}
+
+size_t skerry_paced_requests(uint16_t port, int slow, int connections, int per_second, int64_t duration_ns,
+                             skerry_connect_tally *tally, uint32_t *delays, size_t capacity) {
+    *tally = (skerry_connect_tally){0};
+    clients all = {.port = port, .kind = skerry_client_http, .tally = tally};
+    prepare(&all);
+    connection *slots = calloc(connections, sizeof(connection));
+    int64_t *due = calloc(connections, sizeof(int64_t));
+    int *sockets = calloc(slow + 1, sizeof(int));
+    if (!open_slow(port, sockets, slow)) tally->failed++;
+    for (int i = 0; i < connections; i++) open_connection(&all, &slots[i]);
+    int64_t start = now() + 200000000, stop = start + duration_ns, next = start;
+    int64_t slow_interval = slow ? 1000000000 / slow : INT64_MAX / 2, next_slow = start - 200000000 + slow_interval;
+    int turn = 0, slow_turn = 0;
+    for (int64_t time = now(); time < stop; time = now()) {
+        if (time >= next_slow) {
+            if (send(sockets[slow_turn], "x", 1, MSG_NOSIGNAL) < 0) tally->failed++;
+            slow_turn = (slow_turn + 1) % slow;
+            next_slow += slow_interval;
+        }
+        // One that still waits for its answer lets its turn pass; the answer's delay tells of that.
+        if (time >= next) {
+            connection *c = &slots[turn];
+            if (c->state == s_handshake) {
+                c->head_bytes = 0;
+                due[turn] = next;
+                if (!begin_request(&all, c)) fail(&all, c);
+            }
+            turn = (turn + 1) % connections;
+            next += 1000000000 / per_second;
+        }
+        take_answers(&all, slots, due, delays, capacity);
+    }
+    for (int i = 0; i < connections; i++) close_connection(&slots[i]);
+    for (int i = 0; i < slow; i++) close(sockets[i]);
+    free(slots);
+    free(due);
+    free(sockets);
+    end(&all);
+    return tally->done < capacity ? tally->done : capacity;
 }

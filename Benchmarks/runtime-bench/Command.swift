@@ -8,7 +8,6 @@ enum Command {
     case serveUDP(UDPBenchServer.Role)
     case serveUDPInC(UDPBenchServer.Role)
     case hold(port: UInt16, HeldConnections.Kind, count: Int)
-    case trickle(port: UInt16, count: Int)
 
     /// What is measured, and for how long.
     struct Plan {
@@ -95,11 +94,6 @@ enum Command {
                 )
                 guard let port, let kind, let count else { throw BadUsage("--hold takes a port, a kind and a number") }
                 self = .hold(port: port, kind, count: count)
-                return
-            case "--trickle":
-                guard let port = UInt16(try value()), let count = Int(try value())
-                else { throw BadUsage("--trickle takes a port and a number") }
-                self = .trickle(port: port, count: count)
                 return
             case "--rounds":
                 guard let rounds = Int(try value()), (1...1000).contains(rounds)

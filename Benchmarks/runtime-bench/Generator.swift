@@ -14,9 +14,8 @@ struct Generator {
             """
             done = function(summary, latency, requests)
                 local errors = summary.errors
-                print(string.format("figures %d %d %d %d %d", summary.requests, summary.bytes,
-                    errors.connect + errors.read + errors.write + errors.status + errors.timeout,
-                    latency:percentile(50), latency:percentile(99)))
+                print(string.format("figures %d %d %d", summary.requests, summary.bytes,
+                    errors.connect + errors.read + errors.write + errors.status + errors.timeout))
             end
             """, to: script)
     }
@@ -49,13 +48,13 @@ struct Generator {
         return LoadOutcome(count: Int(tally.done), faults: Int(tally.failed))
     }
 
-    func wrk(connections: Int, seconds: Int, url: String) throws -> LoadOutcome {
+    private func wrk(connections: Int, seconds: Int, url: String) throws -> LoadOutcome {
         let output = try Self.output(
             of: ["wrk", "-t1", "-c\(connections)", "-d\(seconds)s", "--timeout", "10s", "-s", script, url])
         let line = output.split(separator: "\n").first { $0.hasPrefix("figures ") }
         let figures = (line ?? "").split(separator: " ").dropFirst().compactMap { Int($0) }
-        guard figures.count == 5 else { throw BenchError("wrk printed no figures:\n\(output)") }
-        return LoadOutcome(count: figures[0], bytes: figures[1], faults: figures[2], p50: figures[3], p99: figures[4])
+        guard figures.count == 3 else { throw BenchError("wrk printed no figures:\n\(output)") }
+        return LoadOutcome(count: figures[0], bytes: figures[1], faults: figures[2])
     }
 
     private func h2load(connections: Int, streams: Int, seconds: Int, url: String) throws -> LoadOutcome {

@@ -19,8 +19,6 @@ enum RuntimeBench {
                 try UDPBenchServer.runInC(role)
             case .hold(let port, let kind, let count):
                 try HeldConnections.run(port, kind, count)
-            case .trickle(let port, let count):
-                try SlowClients.trickle(port, count)
             case .measure(let plan):
                 try measure(plan)
             }
@@ -35,14 +33,13 @@ enum RuntimeBench {
         let processors = try Processors()
         try withTemporaryDirectory("runtime-bench") { directory in
             try Fixtures.make(in: directory)
-            let generator = try Generator(directory: directory)
             if !plan.scenarios.isEmpty {
+                let generator = try Generator(directory: directory)
                 var comparison = Comparison(plan, on: processors)
                 try comparison.run(in: directory, with: generator)
             }
             if plan.includesSlowClients {
-                let slow = SlowClients(plan, on: processors)
-                try slow.run(in: directory, with: generator)
+                try SlowClients(plan, on: processors).run(in: directory)
             }
             if !plan.heldConnections.isEmpty {
                 try IdleMemory(plan, on: processors).run(in: directory)

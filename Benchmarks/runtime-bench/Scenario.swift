@@ -92,7 +92,4 @@ struct LoadOutcome {
     var bytes = 0
     /// Answers that were wrong or did not come.
     var faults = 0
-    /// Of requests, in microseconds; only wrk tells it.
-    var p50 = 0
-    var p99 = 0
 }

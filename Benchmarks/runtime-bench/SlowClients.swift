@@ -1,26 +1,26 @@
 import BenchmarkSupport
 import CLoadGenerator
-import Glibc
 
 /// How long others wait for their answers while very many clients send their requests a byte a second.
 struct SlowClients {
     private static let count = 10_000
-    private static let fastConnections = 16
+    private static let connections = 64
+    private static let perSecond = 5_000
 
     private struct Sample {
         var p50: [Double] = []
         var p99: [Double] = []
-        var perSecond: [Double] = []
+        var p999: [Double] = []
 
-        mutating func add(_ outcome: LoadOutcome, seconds: Int) {
-            p50.append(Double(outcome.p50))
-            p99.append(Double(outcome.p99))
-            perSecond.append(Double(outcome.count) / Double(seconds))
+        /// - Parameter delays: in nanoseconds, sorted.
+        mutating func add(_ delays: [UInt32]) {
+            func percentile(_ share: Double) -> Double { Double(delays[Int(Double(delays.count) * share)]) / 1000 }
+            p50.append(percentile(0.5))
+            p99.append(percentile(0.99))
+            p999.append(percentile(0.999))
         }
 
-        var cells: String {
-            "\(Spread(p50).text(decimals: 0)) | \(Spread(p99).text(decimals: 0)) | \(Spread(perSecond).text(decimals: 0))"
-        }
+        var cells: String { [p50, p99, p999].map { Spread($0).text(decimals: 0) }.joined(separator: " | ") }
     }
 
     private let plan: Command.Plan
@@ -31,17 +31,17 @@ struct SlowClients {
         self.processors = processors
     }
 
-    func run(in directory: String, with generator: Generator) throws {
+    func run(in directory: String) throws {
         guard descriptorLimit() > Self.count + 500 else {
             throw BenchError("\(Self.count) slow clients need more descriptors than a process may have here")
         }
         say(
             """
 
-            Slow clients: wrk with \(Self.fastConnections) connections (16 KiB), alone and while \(Self.count) others send \
-            a byte of a request each second.
+            Slow clients: \(Self.perSecond) requests a second for 16 KiB over \(Self.connections) connections, alone and while \
+            \(Self.count) others send a byte of a request each second.
 
-            | min / median / max | p50 in µs | p99 in µs | requests per second |
+            | microseconds until the answer, min / median / max | p50 | p99 | p99.9 |
             |---|---|---|---|
             """)
         for contender in [Contender.skerry, .nginx] where plan.wants(contender) {
@@ -49,32 +49,24 @@ struct SlowClients {
             for round in 1...plan.rounds {
                 note("round \(round)/\(plan.rounds)  slow clients of \(contender.name)")
                 let server = try contender.start(processor: processors.server, directory: directory)
-                alone.add(try load(server, generator), seconds: plan.secondsPerScenario)
-                let slow = try ServerProcess(
-                    [ServerProcess.ownPath, "--trickle", "\(server.ports.first)", "\(Self.count)"], processor: nil,
-                    showsErrors: true)
-                guard slow.firstLine() == "open" else { throw BenchError("the slow clients cannot connect") }
-                beside.add(try load(server, generator), seconds: plan.secondsPerScenario)
-                guard slow.isRunning else { throw BenchError("\(contender.name) has closed slow connections") }
+                alone.add(try load(server, slow: 0))
+                beside.add(try load(server, slow: Self.count))
             }
             say("| \(contender.name), alone | \(alone.cells) |")
             say("| \(contender.name), beside slow clients | \(beside.cells) |")
         }
     }
 
-    private func load(_ server: RunningContender, _ generator: Generator) throws -> LoadOutcome {
-        let load = Scenario.Load.wrk(path: "/16k", connections: Self.fastConnections, isTLS: false)
-        let outcome = try generator.run(load, on: server, seconds: plan.secondsPerScenario)
-        guard outcome.faults == 0 else { throw BenchError("\(outcome.faults) requests were not answered") }
-        return outcome
-    }
-
-    /// In the process of the slow clients: prints a line when all are connected, and ends when one was closed.
-    static func trickle(_ port: UInt16, _ count: Int) throws {
-        _ = descriptorLimit()
-        skerry_trickle(port, Int32(count)) {
-            say("open")
+    /// Sorted delays.
+    private func load(_ server: RunningContender, slow: Int) throws -> [UInt32] {
+        var tally = skerry_connect_tally()
+        let seconds = plan.secondsPerScenario
+        let delays = [UInt32](unsafeUninitializedCapacity: seconds * Self.perSecond + 1000) {
+            $1 = skerry_paced_requests(
+                server.ports.first, Int32(slow), Int32(Self.connections), Int32(Self.perSecond),
+                Int64(seconds) * 1_000_000_000, &tally, $0.baseAddress, $0.count)
         }
-        throw BenchError("a slow client's connection was closed")
+        guard tally.failed == 0, !delays.isEmpty else { throw BenchError("\(tally.failed) connections were lost") }
+        return delays.sorted()
     }
 }

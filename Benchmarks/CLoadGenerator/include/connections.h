@@ -1,4 +1,5 @@
 #pragma once
+#include <stddef.h>
 #include <stdint.h>
 
 /// Which connections are made, all from one thread that waits for many at once. TLS is 1.3, and certificates are not checked.
@@ -26,6 +27,8 @@ void skerry_handshakes(uint16_t port, int is_resumed, int in_flight, int64_t dur
 /// payload_bytes: at most 1,024.
 void skerry_echo(uint16_t port, int connections, int payload_bytes, int64_t duration_ns, skerry_connect_tally *tally);
 
-/// Opens connections whose requests arrive byte by byte, one in a second, and never end. Calls opened when all stand; returns
-/// when one of them was closed by the server, otherwise never.
-void skerry_trickle(uint16_t port, int count, void (*opened)(void));
+/// Sends requests evenly spaced over connections, one after the other, while as many others as slow says send a byte of a
+/// request a second each, one of them after the other, too. The thread never sleeps.
+/// delays: of each answer, from when its request was due until all of it was there; in nanoseconds. Returns their number.
+size_t skerry_paced_requests(uint16_t port, int slow, int connections, int per_second, int64_t duration_ns,
+                             skerry_connect_tally *tally, uint32_t *delays, size_t capacity);
