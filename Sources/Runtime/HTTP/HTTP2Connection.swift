@@ -172,7 +172,7 @@ final class HTTP2Connection: @unchecked Sendable {
     /// connection, and take the last frames back.
     private func finish() async {
         isEnding = true
-        idleDeadline = deadline(after: 2_000)
+        idleDeadline = deadline(after: 1_000)
         await stream.finish()
     }
 
