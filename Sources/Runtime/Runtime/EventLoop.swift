@@ -101,7 +101,8 @@ public final class EventLoop: TaskExecutor, @unchecked Sendable {
         guard wakeUp >= 0 else { throw SystemError("eventfd") }
         cachedNow = MonotonicClock.now()
         timers = TimerWheel(now: cachedNow)
-        let added = skerry_epoll_add(epoll, wakeUp, SKERRY_EPOLLIN, .max)
+        // Every write is told of once, so that nobody has to read the number.
+        let added = skerry_epoll_add(epoll, wakeUp, SKERRY_EPOLLIN | Readiness.edgeTriggered.rawValue, .max)
         guard added == 0 else { throw SystemError("epoll_ctl", -added) }
         serialExecutor.loop = self
     }
@@ -305,11 +306,7 @@ public final class EventLoop: TaskExecutor, @unchecked Sendable {
     }
 
     private func dispatch(_ event: skerry_event) {
-        if event.data == .max {
-            var drained: UInt64 = 0
-            _ = Glibc.read(wakeUp, &drained, 8)
-            return
-        }
+        if event.data == .max { return }
         let slot = Int(event.data & 0xFFFF_FFFF)
         // An event of a descriptor that was closed earlier in this batch; its number may be another's by now.
         guard slot < slots.count, slots[slot].generation == UInt32(event.data >> 32), let handler = slots[slot].handler

@@ -79,7 +79,8 @@ static void read_control(struct msghdr *header, skerry_datagram *datagram) {
         } else if (c->cmsg_level == IPPROTO_IP && c->cmsg_type == IP_PKTINFO) {
             struct in_pktinfo info;
             memcpy(&info, CMSG_DATA(c), sizeof info);
-            memcpy(datagram->local, &info.ipi_addr, 4);
+            // The address to answer from, which is not that of the datagram where that went to many.
+            memcpy(datagram->local, &info.ipi_spec_dst, 4);
             datagram->local_family = AF_INET;
         } else if (c->cmsg_level == IPPROTO_IPV6 && c->cmsg_type == IPV6_PKTINFO) {
             struct in6_pktinfo info;
