@@ -34,7 +34,7 @@ enum Contender: String {
             case .nginx:
                 """
                 \(try Self.version(of: "nginx -v")): one worker without a master, sendfile on, open_file_cache off, \
-                access_log off; TLS 1.3 with AES-256-GCM and session tickets. Both use the same OpenSSL and certificate \
+                access_log off; TLS 1.3 with AES-128-GCM and session tickets. Both use the same OpenSSL and certificate \
                 (ECDSA P-256).
                 """
             case .node: "Node.js \(try Self.version(of: "node --version")) with ws, perMessageDeflate off."

@@ -1,11 +1,17 @@
 // Counts heap allocations by standing in front of the C library's allocator in the test executable. Sanitizers bring an
 // allocator of their own, which calls a hook.
 #include "CAllocationCounter.h"
+#include <malloc.h>
 #include <stddef.h>
 
 static _Thread_local uint64_t count;
 
 uint64_t skerry_allocations_on_this_thread(void) { return count; }
+
+uint64_t skerry_heap_bytes(void) {
+    struct mallinfo2 information = mallinfo2();
+    return information.uordblks + information.hblkhd;
+}
 
 #if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
 bool skerry_is_sanitized(void) { return true; }

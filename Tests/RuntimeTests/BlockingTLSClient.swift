@@ -43,6 +43,35 @@ final class BlockingTLSClient: @unchecked Sendable {
         try await pool.run { self.connectNow(offer, resumes) }
     }
 
+    /// A connection of which only the server knows any more, behind so many bytes there and back: its socket stays open.
+    func abandon(bytes count: Int) async throws -> Int32? {
+        try await pool.run { self.abandonNow(count) }
+    }
+
+    private func abandonNow(_ count: Int) -> Int32? {
+        let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
+        let context = SSL_CTX_new(TLS_client_method())
+        let session = SSL_new(context)
+        defer {
+            SSL_free(session)
+            SSL_CTX_free(context)
+        }
+        var bytes = [UInt8](repeating: 1, count: count)
+        guard address.withSockaddr({ Glibc.connect(descriptor, $0, $1) }) == 0, SSL_set_fd(session, descriptor) == 1,
+            SSL_connect(session) == 1, SSL_write(session, bytes, Int32(count)) == Int32(count)
+        else {
+            close(descriptor)
+            return nil
+        }
+        var echoed: Int32 = 0
+        while echoed < count {
+            let read = SSL_read(session, &bytes, Int32(count))
+            if read <= 0 { break }
+            echoed += read
+        }
+        return descriptor
+    }
+
     private func connectNow(_ offer: Offer, _ resumes: Bool) -> Outcome {
         var outcome = Outcome()
         let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)

@@ -40,8 +40,17 @@ final class TLSSession {
 
     deinit { SSL_free(pointer) }
 
+    /// What one connection has sealed must have left the scratch before the next one works in it: it would reach the wrong peer.
+    private func takeTurn() {
+        precondition(
+            sealed.pointee.output_count == 0 || sealed.pointee.connection == UnsafeRawPointer(pointer),
+            "sealed bytes of another connection were not flushed")
+        sealed.pointee.connection = UnsafeRawPointer(pointer)
+    }
+
     /// Sealed bytes from the peer, for the next call of `handshake` or `open`; they have to stay until it returns.
     func feed(_ bytes: UnsafeRawBufferPointer) {
+        takeTurn()
         sealed.pointee.input = bytes.baseAddress?.assumingMemoryBound(to: UInt8.self)
         sealed.pointee.input_count = bytes.count
     }
@@ -64,7 +73,7 @@ final class TLSSession {
     /// Opens all that was fed, behind the bytes in the buffer; returns how many bytes. An error is thrown when everything
     /// before it was handed over: by the next call.
     func open(into buffer: inout ReceiveBuffer) throws(StreamError) -> Int {
-        defer { feed(UnsafeRawBufferPointer(start: nil, count: 0)) }
+        defer { sealed.pointee.input_count = 0 }
         if let failure { throw failure }
         var total = 0
         while !isEnded {
@@ -102,22 +111,29 @@ final class TLSSession {
     }
 
     private func write(_ bytes: UnsafeRawBufferPointer) -> Int32 {
+        takeTurn()
         Self.forgetErrors()
         return SSL_write(pointer, bytes.baseAddress, Int32(min(bytes.count, TLSScratch.turnBytes)))
     }
 
     private func checkSealed(_ count: Int32) throws(StreamError) -> Int {
-        guard count > 0 else { throw fail(failureText()) }
+        guard count > 0 else {
+            // The caller is not going to flush.
+            skerry_tls_scratch_trim(sealed)
+            throw fail(failureText())
+        }
         return Int(count)
     }
 
     func sendCloseNotify() {
+        takeTurn()
         Self.forgetErrors()
         SSL_shutdown(pointer)
         Self.forgetErrors()
     }
 
     private func fail(_ text: String) -> StreamError {
+        sealed.pointee.input_count = 0
         let error = StreamError.tls(text)
         failure = error
         return error

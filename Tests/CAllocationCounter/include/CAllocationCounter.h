@@ -7,3 +7,6 @@ uint64_t skerry_allocations_on_this_thread(void);
 
 /// Whether the programs are built with AddressSanitizer or ThreadSanitizer: they take more memory, and other amounts of it.
 bool skerry_is_sanitized(void);
+
+/// The heap of the process in use, without what the allocator keeps for later.
+uint64_t skerry_heap_bytes(void);

@@ -22,6 +22,8 @@ typedef struct {
     uint8_t *output;
     size_t output_count;
     size_t output_capacity;
+    /// Whose the output is.
+    const void *connection;
 } skerry_tls_scratch;
 
 /// The connection reads from the scratch's input, and writes behind its output. 0 without memory.
