@@ -6,6 +6,64 @@ import Synchronization
 import Testing
 
 @Suite(.timeLimit(.minutes(1))) struct HTTPServerTests {
+    @Test func bodiesHaveALimitThatRoutesRaise() async throws {
+        var configuration = HTTPServer.Configuration()
+        configuration.maxBodyBytes = 10
+        try await TestServer.run(configuration) { routes in
+            for (path, limit) in [("/small", 10), ("/large", 20)] {
+                routes.on("POST", path) { exchange, _ in
+                    exchange.body.maxBytes = limit
+                    var count = 0
+                    while let piece = try await exchange.body.read() { count += piece.count }
+                    try await exchange.respond(HTTPResponse(status: 200), body: Array("\(count)".utf8))
+                }
+            }
+        } _: { server in
+            for (path, count, status) in [
+                ("small", 10, 200), ("small", 11, 413), ("large", 20, 200), ("large", 21, 413),
+            ] {
+                let body = String(repeating: "x", count: count)
+                let head = "POST /\(path) HTTP/1.1\r\nHost: a\r\n"
+                let size = String(count, radix: 16)
+                for message in [
+                    head + "Content-Length: \(count)\r\n\r\n" + body,
+                    head + "Transfer-Encoding: chunked\r\n\r\n\(size)\r\n\(body)\r\n0\r\n\r\n",
+                ] {
+                    let answer = try await server.exchange(message, half: true)
+                    #expect(answer.hasPrefix("HTTP/1.1 \(status) "), "\(message)")
+                    #expect(answer.contains("Connection: close") == (status == 413))
+                }
+            }
+        }
+    }
+
+    /// Every byte in time, and yet too slow.
+    @Test func bodiesThatTrickleAreCutOff() async throws {
+        var configuration = HTTPServer.Configuration()
+        configuration.bodyTimeoutMs = 200
+        configuration.minBodyBytesPerSecond = 1000
+        let failure = Mutex("")
+        try await TestServer.run(configuration) { routes in
+            routes.on("POST", "/") { exchange, _ in
+                do {
+                    _ = try await exchange.body.collect(upTo: 100_000)
+                } catch {
+                    failure.withLock { $0 = "\((error as? EdgeError)?.kind ?? .io)" }
+                    throw error
+                }
+            }
+        } _: { server in
+            try? await server.onLoop { stream in
+                try await stream.send(Array("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 10000\r\n\r\n".utf8))
+                while true {
+                    try await stream.send([1])
+                    try await stream.loop.sleep(for: .milliseconds(20))
+                }
+            }
+            #expect(failure.withLock { $0 } == "timeout")
+        }
+    }
+
     /// What a client that has reset its connection asked for is not worked on.
     @Test func aClientThatIsGoneCancelsItsHandler() async throws {
         let outcome = Mutex("")
