@@ -31,8 +31,7 @@ private let target = {
                 do throws(BrokenProperty) {
                     try target.run(Array(UnsafeBufferPointer(start: bytes, count: count)))
                 } catch {
-                    fputs("\(target.name): does not hold: \(error)\n", stderr)
-                    abort()
+                    fatalError("\(target.name): does not hold: \(error)")
                 }
                 return 0
             })

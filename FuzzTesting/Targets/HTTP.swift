@@ -137,28 +137,42 @@ extension FuzzTarget {
 
     /// The chunked transfer coding.
     static let chunked = FuzzTarget("chunked") { input throws(BrokenProperty) in
-        let (body, end) = try unchunk(input)
-        guard end == .ended else { return }
+        for limits in [
+            HTTPChunkLimits(maxExtensionBytes: 5, maxTrailerBytes: 20, maxTrailerFields: 2), HTTPChunkLimits(),
+        ] {
+            let output = try unchunk(input, limits)
+            guard case .ended(let trailers) = output.end else { continue }
+            try checkFields(trailers, HTTPHeadLimits(maxFields: limits.maxTrailerFields))
+            try hold(
+                trailers.reduce(0) { $0 + $1.name.utf8.count + 1 } <= limits.maxTrailerBytes,
+                "trailers beyond their bound")
+            try checkChunks(of: output.body)
+        }
+    }
+
+    private static func checkChunks(of body: [UInt8]) throws(BrokenProperty) {
         var written: [UInt8] = []
         for chunk in stride(from: 0, to: body.count, by: 7).map({ body[$0..<min($0 + 7, body.count)] }) {
             HTTPSerializer.appendChunkHead(count: chunk.count, to: &written)
             written += chunk + HTTPSerializer.chunkEnd
         }
         written += HTTPSerializer.lastChunk
-        let again = try unchunk(written)
+        let again = try unchunk(written, HTTPChunkLimits())
         try holdEqual(again.body, body, "the body that was written")
-        try holdEqual(again.end, .ended, "its end")
+        try holdEqual(again.end, .ended([:]), "its end")
     }
 
     private enum ChunkedOutput: Equatable {
         case byte(UInt8)
-        case ended
+        case ended(HTTPFields)
         case failure(HTTPParsingError)
     }
 
-    private static func unchunk(_ input: [UInt8]) throws(BrokenProperty) -> (body: [UInt8], end: ChunkedOutput?) {
+    private static func unchunk(
+        _ input: [UInt8], _ limits: HTTPChunkLimits
+    ) throws(BrokenProperty) -> (body: [UInt8], end: ChunkedOutput?) {
         let output = try decodeInPieces(input) {
-            var decoder = ChunkedDecoder()
+            var decoder = ChunkedDecoder(limits: limits)
             return { (buffer: inout [UInt8], output: inout [ChunkedOutput]) in
                 var offset = 0
                 let goesOn = buffer.withUnsafeBytes { bytes in
@@ -168,7 +182,7 @@ extension FuzzTarget {
                             case .data(let range): output += bytes[range].map { .byte($0) }
                             case .needsMore: return true
                             case .end:
-                                output.append(.ended)
+                                output.append(.ended(decoder.trailers))
                                 return false
                             }
                         }

@@ -33,6 +33,12 @@ extension FuzzTarget {
         try check(text, MediaID.init, \.description)
         try check(text, PeerAddress.init, \.description)
         try check(text, { HTTPURL($0) }, { "\($0.isSecure ? "https" : "http")://\($0.authority)\($0.target)" })
+        let base = try held(HTTPURL("https://a.example:81/b/c?d"), "a URL")
+        if let url = base.resolving(text).flatMap({ HTTPURL($0) }) {
+            // Wherever a server leads, a path alone stays with it.
+            let stays = text.hasPrefix("/") && !text.hasPrefix("//") && text.firstRange(of: "://") == nil
+            try hold(!stays || url.host == base.host && url.port == base.port, "\(text) leads to \(url)")
+        }
         try check(text, { HTTPDate.parse($0) }, { HTTPDate.format($0) })
         try check(text, { CallDescription(sdp: $0) }, \.sdp)
         _ = TURNServerAddress.first(in: [text])

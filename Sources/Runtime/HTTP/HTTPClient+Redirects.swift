@@ -30,7 +30,7 @@ extension HTTPClientRequest {
 
 extension HTTPURL {
     /// The absolute form of a reference (RFC 3986 section 5.2); nil for schemes other than `http` and `https`.
-    func resolving(_ reference: String) -> String? {
+    package func resolving(_ reference: String) -> String? {
         let scheme = isSecure ? "https" : "http"
         let reference = String(reference.prefix { $0 != "#" })
         if let separator = reference.firstRange(of: "://"),
