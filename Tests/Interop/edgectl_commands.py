@@ -25,6 +25,10 @@ class Edgectl:
         self.dev = dev
         self.home = home
         self.environment = {"HOME": str(home), "PATH": os.environ["PATH"]}
+        # What programs built with a sanitizer need (Scripts/test --asan, --tsan).
+        for name in ("ASAN_OPTIONS", "TSAN_OPTIONS", "LD_PRELOAD", "SWIFT_BACKTRACE"):
+            if name in os.environ:
+                self.environment[name] = os.environ[name]
 
     def start(self, *arguments):
         return subprocess.Popen(
