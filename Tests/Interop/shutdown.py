@@ -105,13 +105,13 @@ def stages():
         check("… and answered, and nothing behind it is", [answer.body for answer in answers] == [b"helloworld"] and rest == b"", answers)
     for name, data in [("an upload that stops", b"POST /echo HTTP/1.1\r\n" + HOST + b"Content-Length: 10\r\n\r\nhello"),
                        ("chunks that stop", b"POST /echo HTTP/1.1\r\n" + HOST + b"Transfer-Encoding: chunked\r\n\r\n5\r\nhel"),
-                       ("a head that stops", b"GET /bytes/7 HTTP/1.1\r\nHo"), ("a download that is not read", get(b"/bytes/60000000")),
+                       ("a head that stops", b"GET /bytes/7 HTTP/1.1\r\nHo"), ("a download that is not read", get(b"/bytes/20000000")),
                        ("an open WebSocket", get(b"/echo", WEB_SOCKET)), ("a handler that waits", get(b"/patient"))]:
         with Echo("--drain-timeout-ms", 700) as echo:
             one = echo.connect(data)
             time.sleep(0.2)
             echo.end()
-            expect(name + " is cut off when the drain is over", echo, 0, 0.5, 2.2, "cut off")
+            expect(name + " is cut off when the drain is over", echo, 0, 0.5, 4, "cut off")
             one.socket.close()
     with Echo("--drain-timeout-ms", 500, "--cancel-timeout-ms", 500) as echo:
         one = echo.connect(get(b"/stuck"))
