@@ -210,7 +210,7 @@ let package = Package(
                 name: "TURNTesting", dependencies: ["Base", "STUN"], path: "Tests/TURNTesting", swiftSettings: swiftSettings),
             tests("Base"),
             tests("HTTPCodec", ["CodecTesting"]),
-            tests("HTTP", ["Crypto"]),
+            tests("HTTP", ["CAllocationCounter", "Crypto"]),
             tests("WebSocketCodec", ["CodecTesting"]),
             tests("Crypto"),
             tests("Runtime", ["CAllocationCounter"]),

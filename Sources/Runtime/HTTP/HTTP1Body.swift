@@ -207,3 +207,15 @@ final class HTTP1Body: HTTPBody, @unchecked Sendable {
         onEnd = nil
     }
 }
+
+/// The body of a request that has none; one for all of them on a loop.
+///
+/// `@unchecked Sendable`: as `HTTPBody`.
+final class NoBody: HTTPBody, @unchecked Sendable {
+    init() { super.init(length: 0, side: .peer) }
+
+    override var hasEnded: Bool { true }
+    override var remaining: Int? { 0 }
+
+    override func next(_ minimum: Int, _ maximum: Int) async throws -> [UInt8]? { nil }
+}

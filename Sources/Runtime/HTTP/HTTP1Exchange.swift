@@ -16,22 +16,26 @@ final class HTTP1Exchange: HTTPExchange, @unchecked Sendable {
     }
 
     private let connection: HTTPServerConnection
-    private let head: HTTPRequestHead
+    /// A peer of HTTP/1.0 understands neither chunks nor interim answers.
+    private let isHTTP10: Bool
     private var framing = ResponseFraming.none
     /// A head that goes out with the first piece of the body.
     private var heldHead: [UInt8] = []
     /// Whether the connection closes behind this exchange.
     private(set) var closesConnection: Bool
     private var awaitsContinue: Bool
-    private var sendsInTurn = 0
 
     private var stream: ByteStream { connection.stream }
 
     init(_ head: HTTPRequestHead, on connection: HTTPServerConnection) {
-        self.head = head
         self.connection = connection
+        isHTTP10 = head.isHTTP10
         closesConnection = !head.keepsAlive || connection.isAtLastRequest
         awaitsContinue = head.expectsContinue
+        if head.body == .length(0) {
+            super.init(head.request, body: connection.shared.noBody, on: connection.stream)
+            return
+        }
         let body = HTTP1Body(
             head.body, of: connection.stream, deadline: connection.readDeadline,
             limits: connection.configuration.bodyLimits, side: .peer)
@@ -39,44 +43,45 @@ final class HTTP1Exchange: HTTPExchange, @unchecked Sendable {
         if awaitsContinue { body.beforeFirstWait = { [weak self] in try await self?.sendContinue() } }
     }
 
+    /// Whether the answer has ended, all of the request was read, and another request may follow.
+    var isComplete: Bool { state == .ended && !closesConnection && body.hasEnded }
+
     // MARK: Answers
 
     override func respond(_ response: HTTPResponse, body bytes: [UInt8] = []) async throws {
         precondition(state == .notBegun, "an exchange has one answer")
-        var response = response
-        if !Self.hasNoBody(response.status), !response.fields.contains("Content-Length") {
-            response.fields.append(name: "Content-Length", value: "\(bytes.count)")
-        }
-        var output = begin(response)
+        let hasNoBody = Self.hasNoBody(response.status)
+        let sendsBody = !hasNoBody && request.method != "HEAD"
+        let shared = connection.shared
+        begin(response, length: hasNoBody ? nil : bytes.count, in: &shared.head)
         state = .ended
-        if request.method == "HEAD" || Self.hasNoBody(response.status) || bytes.isEmpty {
-            try await transmit(output)
-        } else if bytes.count <= 16 * 1024 {
-            output += bytes
-            try await transmit(output)
-        } else {
-            try await transmit(output, bytes)
-        }
+        let sent = try trySend(shared.head, sendsBody ? bytes : [])
+        let total = shared.head.count + (sendsBody ? bytes.count : 0)
+        if sent == total, !stream.hasUnsentBytes { return }
+        // The loop's other connections write their heads while this one waits.
+        let rest = sent < shared.head.count ? Array(shared.head[sent...]) : []
+        try await sendRest(rest, sendsBody ? bytes : [], from: max(0, sent - shared.head.count))
     }
 
     override func start(_ response: HTTPResponse) async throws {
         precondition(state == .notBegun, "an exchange has one answer")
-        var response = response
+        let isHead = request.method == "HEAD"
+        var isChunked = false
         if Self.hasNoBody(response.status) {
             framing = .none
         } else if let length = response.fields["Content-Length"].flatMap({ Int($0) }) {
-            framing = request.method == "HEAD" ? .none : .counted(remaining: length)
-        } else if head.isHTTP10 {
-            framing = request.method == "HEAD" ? .none : .untilClose
+            framing = isHead ? .none : .counted(remaining: length)
+        } else if isHTTP10 {
+            framing = isHead ? .none : .untilClose
             closesConnection = true
         } else {
-            response.fields.append(name: "Transfer-Encoding", value: "chunked")
-            framing = request.method == "HEAD" ? .none : .chunked
+            framing = isHead ? .none : .chunked
+            isChunked = true
         }
-        heldHead = begin(response)
+        begin(response, length: nil, isChunked: isChunked, in: &heldHead)
         state = .streaming
         switch framing {
-        case .chunked, .untilClose: try await flushHead()
+        case .chunked, .untilClose: try await transmit([])
         case .counted, .none: break
         }
     }
@@ -89,7 +94,7 @@ final class HTTP1Exchange: HTTPExchange, @unchecked Sendable {
         case .untilClose: try await transmit(bytes)
         case .counted(let remaining):
             take(bytes.count, of: remaining)
-            try await transmitWithHead(bytes)
+            try await transmit(bytes)
         case .chunked:
             var chunk: [UInt8] = []
             chunk.reserveCapacity(bytes.count + 20)
@@ -107,29 +112,38 @@ final class HTTP1Exchange: HTTPExchange, @unchecked Sendable {
         case .chunked, .untilClose: preconditionFailure("files go into answers with Content-Length")
         case .counted(let remaining): take(count, of: remaining)
         }
-        try await flushHead()
-        var sent = 0
-        while sent < count {
-            let piece = min(count - sent, Self.maxPieceBytes)
-            try await guarded { try await stream.sendFile(file, offset: offset + Int64(sent), count: piece) }
-            sent += piece
+        if count == 0 { return }
+        try await transmit([], isMoreToCome: true)
+        connection.beginSendDeadline()
+        defer { connection.sendDeadline.lift() }
+        var progress = 0
+        do {
+            try await stream.sendFile(file, offset: offset, count: count) { sent in
+                progress += sent
+                if progress < Self.piecePerDeadline { return }
+                progress = 0
+                connection.beginSendDeadline()
+            }
+        } catch {
+            throw lost(error)
         }
     }
 
     override func end() async throws {
-        precondition(state == .streaming, "start comes before end")
-        try await flushHead()
+        precondition(state == .streaming, "end comes behind start")
         switch framing {
         case .chunked: try await transmit(HTTPSerializer.lastChunk)
-        case .counted(let remaining) where remaining > 0: return abandon()
-        case .counted, .untilClose, .none: break
+        case .counted(let remaining) where remaining > 0:
+            try await transmit([])
+            return abandon()
+        case .counted, .untilClose, .none: try await transmit([])
         }
         state = .ended
     }
 
     override func sendInterim(_ response: HTTPResponse) async throws {
         precondition(state == .notBegun && response.isInformational)
-        guard !head.isHTTP10 else { return }
+        guard !isHTTP10 else { return }
         var output: [UInt8] = []
         HTTPSerializer.append(response, to: &output)
         try await transmit(output)
@@ -146,7 +160,7 @@ final class HTTP1Exchange: HTTPExchange, @unchecked Sendable {
     ) async throws {
         precondition(state == .notBegun, "an exchange has one answer")
         precondition(subprotocol.map(offeredSubprotocols.contains) ?? true, "the client has not offered it")
-        guard request.method == "GET", isWebSocketRequest, !head.isHTTP10 else {
+        guard request.method == "GET", isWebSocketRequest, !isHTTP10 else {
             throw ProblemDetails(
                 status: 426, detail: "This is a WebSocket endpoint: open it with a WebSocket handshake.",
                 fields: ["Upgrade": "websocket", "Connection": "Upgrade"])
@@ -184,8 +198,8 @@ final class HTTP1Exchange: HTTPExchange, @unchecked Sendable {
 
     // MARK: Sending
 
-    /// 256 KiB pass within one send timeout.
-    private static let maxPieceBytes = 256 * 1024
+    /// Must pass within one send timeout.
+    private static let piecePerDeadline = 256 * 1024
 
     private func take(_ count: Int, of remaining: Int) {
         precondition(count <= remaining, "the body is longer than its Content-Length")
@@ -193,8 +207,7 @@ final class HTTP1Exchange: HTTPExchange, @unchecked Sendable {
     }
 
     /// Writes the head, with what the connection has to say.
-    private func begin(_ response: HTTPResponse) -> [UInt8] {
-        var response = response
+    private func begin(_ response: HTTPResponse, length: Int?, isChunked: Bool = false, in output: inout [UInt8]) {
         status = response.status
         // A body that the client still holds back, or that is too long to be read for nothing, is better cut off.
         if awaitsContinue && !body.hasEnded || body.hasFailed { closesConnection = true }
@@ -204,18 +217,22 @@ final class HTTP1Exchange: HTTPExchange, @unchecked Sendable {
             closesConnection = true
         }
         if connection.server.isDraining { closesConnection = true }
+        output.removeAll(keepingCapacity: true)
+        HTTPSerializer.appendStatusLine(response.status, to: &output)
+        HTTPSerializer.appendFields(response.fields, to: &output)
+        if let length, !response.fields.contains("Content-Length") {
+            HTTPSerializer.appendField("Content-Length", length, to: &output)
+        }
+        if isChunked { HTTPSerializer.appendField("Transfer-Encoding", "chunked", to: &output) }
         if closesConnection {
-            response.fields.append(name: "Connection", value: "close")
-        } else if head.isHTTP10 {
-            response.fields.append(name: "Connection", value: "keep-alive")
+            HTTPSerializer.appendField("Connection", "close", to: &output)
+        } else if isHTTP10 {
+            HTTPSerializer.appendField("Connection", "keep-alive", to: &output)
         }
         if !response.fields.contains("Date") {
-            response.fields.append(name: "Date", value: connection.server.date())
+            HTTPSerializer.appendField("Date", connection.shared.date(), to: &output)
         }
-        var output: [UInt8] = []
-        output.reserveCapacity(512)
-        HTTPSerializer.append(response, to: &output)
-        return output
+        HTTPSerializer.appendHeadEnd(to: &output)
     }
 
     private func sendContinue() async throws {
@@ -224,53 +241,54 @@ final class HTTP1Exchange: HTTPExchange, @unchecked Sendable {
         try await transmit(Array("HTTP/1.1 100 Continue\r\n\r\n".utf8))
     }
 
-    private func flushHead() async throws {
-        if heldHead.isEmpty { return }
-        let output = heldHead
+    /// Sends bytes, behind the head if it is still here; returns when the kernel has taken them.
+    private func transmit(_ bytes: [UInt8], isMoreToCome: Bool = false) async throws {
+        if heldHead.isEmpty && bytes.isEmpty { return }
+        let head = heldHead
         heldHead = []
-        try await transmit(output)
+        let sent = try trySend(head, bytes, isMoreToCome: isMoreToCome)
+        if sent == head.count + bytes.count, !stream.hasUnsentBytes { return await takeTurns() }
+        try await sendRest(
+            sent < head.count ? Array(head[sent...]) : [], bytes, from: max(0, sent - head.count))
     }
 
-    private func transmitWithHead(_ bytes: [UInt8]) async throws {
-        if heldHead.isEmpty { return try await transmit(bytes) }
-        let output = heldHead
-        heldHead = []
-        try await transmit(output, bytes)
-    }
-
-    private func transmit(_ first: [UInt8], _ second: [UInt8]) async throws {
-        guard second.count <= Self.maxPieceBytes else {
-            try await transmit(first)
-            return try await transmit(second)
-        }
-        try await guarded { try await stream.send(pieces: [first, second]) }
-    }
-
-    private func transmit(_ bytes: [UInt8]) async throws {
-        if bytes.count <= Self.maxPieceBytes { return try await guarded { try await stream.send(bytes) } }
-        var offset = 0
-        while offset < bytes.count {
-            let piece = Array(bytes[offset..<min(offset + Self.maxPieceBytes, bytes.count)])
-            try await guarded { try await stream.send(piece) }
-            offset += piece.count
-        }
-    }
-
-    private func guarded(_ send: () async throws -> Void) async throws {
-        connection.sendDeadline.set(.milliseconds(connection.configuration.sendTimeoutMs))
+    /// What the kernel had no room for at once.
+    private func sendRest(_ first: [UInt8], _ second: [UInt8], from offset: Int) async throws {
+        connection.beginSendDeadline()
         defer { connection.sendDeadline.lift() }
+        var deadlineOffset = offset
+        var offset = offset
         do {
-            try await send()
-            sendsInTurn += 1
-            if sendsInTurn >= 16 {
-                // A fast reader must not keep the loop from its other connections.
-                sendsInTurn = 0
-                await Task.yield()
+            if !first.isEmpty { try await stream.send(first) }
+            while offset < second.count || stream.hasUnsentBytes {
+                try await stream.waitUntilSendable()
+                offset += try stream.trySend(second, from: offset)
+                if offset - deadlineOffset >= Self.piecePerDeadline {
+                    deadlineOffset = offset
+                    connection.beginSendDeadline()
+                }
             }
-        } catch let error as StreamError {
-            closesConnection = true
-            throw EdgeError(error, side: .peer, while: "answering")
+        } catch {
+            throw lost(error)
         }
+    }
+
+    /// A fast reader must not keep the loop from its other connections.
+    private func takeTurns() async {
+        if connection.isTurnOver { await Task.yield() }
+    }
+
+    private func trySend(_ first: [UInt8], _ second: [UInt8], isMoreToCome: Bool = false) throws -> Int {
+        do {
+            return try stream.trySend(first, second, isMoreToCome: isMoreToCome)
+        } catch {
+            throw lost(error)
+        }
+    }
+
+    private func lost(_ error: StreamError) -> EdgeError {
+        closesConnection = true
+        return EdgeError(error, side: .peer, while: "answering")
     }
 
     override func abandon() {

@@ -15,6 +15,7 @@ package final class HTTPServer: Sendable {
 
     private struct State {
         var connections: [ObjectIdentifier: ServedConnection] = [:]
+        var loops: [ObjectIdentifier: HTTPServerLoop] = [:]
         var waiters: [CheckedContinuation<Void, Never>] = []
     }
 
@@ -103,6 +104,16 @@ package final class HTTPServer: Sendable {
         }
     }
 
+    /// What this server's connections on a loop share.
+    func shared(on loop: EventLoop) -> HTTPServerLoop {
+        state.withLock { state in
+            if let shared = state.loops[ObjectIdentifier(loop)] { return shared }
+            let shared = HTTPServerLoop(loop)
+            state.loops[ObjectIdentifier(loop)] = shared
+            return shared
+        }
+    }
+
     var isDraining: Bool { draining.load(ordering: .acquiring) }
 
     /// The `Date` of an answer, written once a second.
@@ -124,38 +135,36 @@ package final class HTTPServer: Sendable {
 
     /// Finds the handler, and answers for what it throws.
     func answer(_ exchange: HTTPExchange) async {
-        let start = MonotonicClock.now()
-        switch routes.match(exchange.request) {
-        case .found(let handler, let parameters, let pattern):
-            await handle(exchange, handler, parameters, route: pattern)
-        case .methodNotAllowed(let allowed):
-            let list = allowed.joined(separator: ", ")
-            let problem = ProblemDetails(status: 405, detail: "Allowed here: \(list).", fields: ["Allow": list])
-            await fail(exchange, problem, route: "")
-        case .notFound:
-            await fail(exchange, ProblemDetails(status: 404, detail: "There is nothing at this path."), route: "")
+        let start = exchange.loop.now
+        do {
+            let (handler, parameters) = try route(exchange.request)
+            try await handler(exchange, parameters)
+            if exchange.state != .ended { try await complete(exchange) }
+        } catch {
+            await fail(exchange, error)
         }
         metrics.duration.record(MonotonicClock.now() - start)
         let statusClass = exchange.status / 100
         if (1...5).contains(statusClass) { metrics.responses[statusClass - 1].increment() }
     }
 
-    private func handle(
-        _ exchange: HTTPExchange, _ handler: HTTPRoutes.Handler, _ parameters: HTTPParameters, route: String
-    ) async {
-        do {
-            try await handler(exchange, parameters)
-            try await complete(exchange)
-        } catch {
-            await fail(exchange, error, route: route)
+    private func route(_ request: HTTPRequest) throws -> (HTTPRoutes.Handler, HTTPParameters) {
+        switch routes.match(request) {
+        case .found(let handler, let parameters, _): return (handler, parameters)
+        case .methodNotAllowed(let allowed):
+            let list = allowed.joined(separator: ", ")
+            throw ProblemDetails(status: 405, detail: "Allowed here: \(list).", fields: ["Allow": list])
+        case .notFound: throw ProblemDetails(status: 404, detail: "There is nothing at this path.")
         }
     }
 
-    // What it keeps over its waits would be kept by every handler's caller.
+    // Not part of `answer`: its frame is memory of every connection.
     @inline(never)
-    private func fail(_ exchange: HTTPExchange, _ error: any Error, route: String) async {
+    private func fail(_ exchange: HTTPExchange, _ error: any Error) async {
+        var pattern = ""
+        if case .found(_, _, let found) = routes.match(exchange.request) { pattern = found }
         do {
-            try await exchange.fail(problem(of: error, route: route))
+            try await exchange.fail(problem(of: error, route: pattern))
         } catch {
             logger.debug("an answer did not arrive", metadata: ["error": "\(error)"])
         }

@@ -10,24 +10,32 @@ final class HTTPServerConnection: @unchecked Sendable {
     /// The task that serves the connection, while it does.
     private var task: UnsafeCurrentTask?
     let stream: ByteStream
+    let shared: HTTPServerLoop
     let readDeadline: StreamDeadline
-    let sendDeadline: StreamDeadline
     /// What the last request has made of the connection.
     var upgrade: (webSocket: WebSocket, handler: HTTPExchange.WebSocketHandler)?
+    /// Made when an answer has to wait, which few do.
+    private(set) lazy var sendDeadline = StreamDeadline(stream)
+    private var hasSendDeadline = false
+    private var parser: HTTPRequestParser
+    /// Some of a head is there.
+    private var isInHead = false
     /// Between two requests, with nothing of the next one there.
     private var isIdle = false
     private var requests = 0
+    private var sendsInTurn = 0
 
     /// Whether the connection has had as many requests as it may.
     var isAtLastRequest: Bool { requests >= configuration.maxRequestsPerConnection }
 
     var configuration: HTTPServer.Configuration { server.configuration }
 
-    init(_ server: HTTPServer, _ stream: ByteStream) {
+    init(_ server: HTTPServer, _ stream: ByteStream, _ shared: HTTPServerLoop) {
         self.server = server
         self.stream = stream
+        self.shared = shared
         readDeadline = StreamDeadline(stream)
-        sendDeadline = StreamDeadline(stream)
+        parser = HTTPRequestParser(limits: server.configuration.headLimits)
     }
 
     /// Serves until the connection ends. The stream is closed then.
@@ -35,26 +43,47 @@ final class HTTPServerConnection: @unchecked Sendable {
         beginCancellation()
         defer { endCancellation() }
         do {
-            while let head = try await nextHead() {
-                requests += 1
-                guard await answer(head) else { break }
+            // Every idle connection waits here: what is kept over the wait is memory of each of them.
+            while true {
+                if let exchange = try nextExchange() {
+                    await server.answer(exchange)
+                    if exchange.isComplete, !stream.isClosed { continue }
+                    guard await prepareForNext(exchange) else { break }
+                } else {
+                    guard isIdle || isInHead, try await stream.receive() else { break }
+                }
             }
-        } catch let error as HTTPParsingError {
-            await refuse(error)
         } catch {
-            // The peer is gone or was too slow; there is nobody to tell.
+            // Otherwise the peer is gone or was too slow; there is nobody to tell.
+            if let error = error as? HTTPParsingError { await refuse(error) }
         }
         if let (webSocket, handler) = upgrade {
             upgrade = nil
             // A WebSocket learns of it by itself, and its handler may have to tell others.
             stream.onHangUp = nil
-            readDeadline.cancel()
-            sendDeadline.cancel()
+            endDeadlines()
             await serve(webSocket, handler)
         }
         await lingeringClose()
+        endDeadlines()
+    }
+
+    private func endDeadlines() {
         readDeadline.cancel()
-        sendDeadline.cancel()
+        if hasSendDeadline { sendDeadline.cancel() }
+    }
+
+    func beginSendDeadline() {
+        hasSendDeadline = true
+        sendDeadline.set(.milliseconds(configuration.sendTimeoutMs))
+    }
+
+    /// Whether others should have the loop before the next send.
+    var isTurnOver: Bool {
+        sendsInTurn += 1
+        if sendsInTurn < 16 { return false }
+        sendsInTurn = 0
+        return true
     }
 
     /// Ends the connection, and whatever its handler waits for.
@@ -80,36 +109,32 @@ final class HTTPServerConnection: @unchecked Sendable {
         if isIdle { stream.close() }
     }
 
-    /// - Returns: nil at the end of the connection.
-    private func nextHead() async throws -> HTTPRequestHead? {
-        var parser = HTTPRequestParser(limits: configuration.headLimits)
-        defer {
-            isIdle = false
-            readDeadline.lift()
+    /// The next request, if all of its head is there; otherwise one of `isIdle` and `isInHead` says what is waited for, or
+    /// neither, when nothing is.
+    private func nextExchange() throws(HTTPParsingError) -> HTTP1Exchange? {
+        isIdle = false
+        if stream.inbound.isEmpty {
+            if server.isDraining { return nil }
+            isIdle = true
+            readDeadline.set(.milliseconds(configuration.idleTimeoutMs))
+            return nil
         }
-        var waitsForHead = false
-        while true {
-            if !stream.inbound.isEmpty {
-                let parsed = try stream.inbound.withBytes { bytes throws(HTTPParsingError) in try parser.parse(bytes) }
-                if let (head, count) = parsed {
-                    stream.inbound.consume(count)
-                    return head
-                }
-                if !waitsForHead { readDeadline.set(.milliseconds(configuration.headTimeoutMs)) }
-                waitsForHead = true
-            } else {
-                if server.isDraining { return nil }
-                readDeadline.set(.milliseconds(configuration.idleTimeoutMs))
-            }
-            isIdle = stream.inbound.isEmpty
-            guard try await stream.receive() else { return nil }
+        let parsed = try stream.inbound.withBytes { bytes throws(HTTPParsingError) in try parser.parse(bytes) }
+        guard let (head, count) = parsed else {
+            if !isInHead { readDeadline.set(.milliseconds(configuration.headTimeoutMs)) }
+            isInHead = true
+            return nil
         }
+        stream.inbound.consume(count)
+        parser = HTTPRequestParser(limits: configuration.headLimits)
+        isInHead = false
+        readDeadline.lift()
+        requests += 1
+        return HTTP1Exchange(head, on: self)
     }
 
     /// - Returns: whether another request can follow.
-    private func answer(_ head: HTTPRequestHead) async -> Bool {
-        let exchange = HTTP1Exchange(head, on: self)
-        await server.answer(exchange)
+    private func prepareForNext(_ exchange: HTTP1Exchange) async -> Bool {
         guard exchange.state == .ended, !exchange.closesConnection, !stream.isClosed else { return false }
         return await exchange.body.drain(upTo: configuration.maxDrainedBodyBytes)
     }
@@ -132,7 +157,7 @@ final class HTTPServerConnection: @unchecked Sendable {
         response.fields.append(name: "Date", value: server.date())
         var output: [UInt8] = []
         HTTPSerializer.append(response, to: &output)
-        sendDeadline.set(.milliseconds(configuration.sendTimeoutMs))
+        beginSendDeadline()
         try? await stream.send(output + body)
         sendDeadline.lift()
     }

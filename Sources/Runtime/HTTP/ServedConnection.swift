@@ -11,7 +11,10 @@ enum ServedConnection: Sendable {
     init(_ server: HTTPServer, _ stream: ByteStream) async {
         let name = stream.tls?.applicationProtocol
         let isHTTP2 = name == nil ? await Self.beginsWithPreface(stream, server.configuration) : name == "h2"
-        self = isHTTP2 ? .http2(HTTP2Connection(server, stream)) : .http1(HTTPServerConnection(server, stream))
+        self =
+            isHTTP2
+            ? .http2(HTTP2Connection(server, stream))
+            : .http1(HTTPServerConnection(server, stream, server.shared(on: stream.loop)))
     }
 
     private static func beginsWithPreface(_ stream: ByteStream, _ configuration: HTTPServer.Configuration) async -> Bool

@@ -8,8 +8,11 @@ extension ByteStream {
     /// Sends a part of a file, by sendfile on a plain connection. What the page cache does not have is read in by another thread
     /// first, so that the loop does not wait for a disk.
     ///
+    /// - Parameter progress: told each time how many more bytes have gone.
     /// - Throws: `StreamError.failed` also when the file ends before `count` bytes.
-    public func sendFile(_ file: Int32, offset: Int64, count: Int) async throws(StreamError) {
+    public func sendFile(
+        _ file: Int32, offset: Int64, count: Int, progress: (Int) -> Void = { _ in }
+    ) async throws(StreamError) {
         loop.preconditionOnLoop()
         var offset = offset
         var left = count
@@ -19,6 +22,7 @@ extension ByteStream {
                 let sent = try await sendSealedFile(file, offset: offset, atMost: left)
                 offset += Int64(sent)
                 left -= sent
+                progress(sent)
             } else {
                 let piece = min(left, Self.fileBytes)
                 if !FileReads.isResident(file, offset: offset, count: piece) {
@@ -29,6 +33,7 @@ extension ByteStream {
                 if sent > 0 {
                     offset += Int64(sent)
                     left -= sent
+                    progress(sent)
                     await giveOthersTheirTurn()
                 } else if sent == 0 {
                     throw .failed(SystemError("sendfile", EIO))

@@ -10,3 +10,6 @@ bool skerry_is_sanitized(void);
 
 /// The heap of the process in use, without what the allocator keeps for later.
 uint64_t skerry_heap_bytes(void);
+
+/// System calls on sockets and epoll that the calling thread has made since it began; 0 in sanitizer builds.
+uint64_t skerry_system_calls_on_this_thread(void);
