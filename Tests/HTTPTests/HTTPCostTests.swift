@@ -62,7 +62,10 @@ import Testing
             try await exchange.respond(
                 HTTPResponse(status: 200, fields: ["Content-Type": "application/octet-stream"]), body: body)
         }
-        #expect(used.allocations <= 4)
+        // Code that is not optimised allocates wherever it is generic.
+        #if !DEBUG
+            #expect(used.allocations <= 4)
+        #endif
         // The wait, the read, and the one send of head and body.
         #expect(used.systemCalls <= 3)
     }
@@ -96,7 +99,9 @@ private final class BlockingClient {
         var received = 0
         var end = Int.max
         while received < end {
-            let count = buffer.withUnsafeMutableBytes { Glibc.read(descriptor, $0.baseAddress! + received, $0.count - received) }
+            let count = buffer.withUnsafeMutableBytes {
+                Glibc.read(descriptor, $0.baseAddress! + received, $0.count - received)
+            }
             guard count > 0 else { throw SystemError("read") }
             received += count
             if end == .max, let head = buffer[..<received].firstRange(of: Array("\r\n\r\n".utf8)) {
