@@ -160,6 +160,11 @@ extension ByteStream {
             if sent < fresh.count { sealedOutput = Array(fresh[sent...]) }
             return
         }
+        // A peer that reads a little at a time must not make this grow by what it has read.
+        if sealedSent >= TLSScratch.turnBytes {
+            sealedOutput.removeFirst(sealedSent)
+            sealedSent = 0
+        }
         sealedOutput.append(contentsOf: fresh)
         sealedSent += sealedOutput.withUnsafeBytes { sendSome(UnsafeRawBufferPointer(rebasing: $0[sealedSent...])) }
         if sealedSent == sealedOutput.count {
