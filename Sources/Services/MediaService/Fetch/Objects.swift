@@ -201,10 +201,11 @@ final class Objects: Sendable {
             let failure = error as? EdgeError ?? EdgeError(.unavailable, "a fill failed", side: .upstream, cause: error)
             logger.warning("a fill failed", metadata: ["error": "\(failure)"])
             store.metrics.failedFills.increment()
-            fill.target.fail(failure)
+            // Gone before its readers know: one that tries again must not meet the fill that has just failed.
             table.withLock { table in
                 if table.entries[record.object]?.object === fill.target { table.entries[record.object] = nil }
             }
+            fill.target.fail(failure)
             let path = store.folder.fillPath(record.file)
             try? await store.disk.run { try FileSystem.remove(path) }
         }
