@@ -109,6 +109,64 @@ import WebSocketCodec
         #expect(decode(input + [0x00, 0x01]) == [.failure(.messageTooLarge)])
     }
 
+    @Test func emptyFragmentsAreBounded() {
+        let begun: [UInt8] = [0x01, 0x00] + (1..<1000).flatMap { _ in [0x00, 0x00] as [UInt8] }
+        #expect(decode(begun + [0x80, 0x00]) == [.event(.text(""))])
+        #expect(decode(begun + [0x00, 0x00]) == [.failure(.tooManyEmptyFragments)])
+        // Of one message, not of all.
+        #expect(decode(begun + [0x80, 0x00] + begun + [0x80, 0x00]) == [.event(.text("")), .event(.text(""))])
+    }
+
+    /// Frames of a text whose bytes are cut anywhere, with a ping in each gap.
+    private func frames(of text: [UInt8], cutAt cuts: [Int], mask: UInt32?) -> [UInt8] {
+        var output: [UInt8] = []
+        let bounds = [0] + cuts + [text.count]
+        for (index, (start, end)) in zip(bounds, bounds.dropFirst()).enumerated() {
+            let first = output.count
+            WebSocketFrame.append(
+                index == 0 ? .text : .continuation, payload: Array(text[start..<end]), mask: mask, to: &output)
+            if end < text.count || index < cuts.count {
+                output[first] &= 0x7F
+                WebSocketFrame.append(.ping, payload: [UInt8(index)], mask: mask, to: &output)
+            }
+        }
+        return output
+    }
+
+    private static let samples = ["", "a", "κόσμε", "Hello-µ@ßöäüàá-UTF-8!!", "𝄞\u{7FF}\u{FFFF}\u{10FFFF}abcdefghij€"]
+
+    @Test(arguments: samples)
+    func textsAreWholeHoweverTheyAreCut(_ text: String) {
+        let bytes = Array(text.utf8)
+        for (mask, role) in [(nil, WebSocketRole.client), (0x0102_0304, .server)] as [(UInt32?, WebSocketRole)] {
+            for first in 0...bytes.count {
+                for second in first...bytes.count {
+                    let outcome = decode(frames(of: bytes, cutAt: [first, second], mask: mask), role: role)
+                    #expect(outcome == [.event(.ping([0])), .event(.ping([1])), .event(.text(text))])
+                }
+            }
+        }
+    }
+
+    /// The last of these bytes cannot follow the others. It is refused as soon as it is there, wherever frames and reads end before
+    /// it, though the last frame says that more follows than ever comes.
+    @Test(
+        arguments: [
+            [0xC0], [0x80], [0xE0, 0x9F], [0xED, 0xA0], [0xF0, 0x8F], [0xF4, 0x90], [0xF5], [0xE2, 0x82, 0x41],
+            [0xF0, 0x9D, 0x84, 0x41], [0xC3, 0xC3], [0xFF], [0xE2, 0x28],
+        ] as [[UInt8]])
+    func aBadByteIsRefusedAtOnce(_ bad: [UInt8]) {
+        for before in ["", "a", "abcdefg", "abcdefgh", "κόσμε", "abcdefghijklmnopqrstuvwxyz€"] {
+            let text = Array(before.utf8) + bad
+            for cut in 0..<text.count {
+                let first: [UInt8] = cut > 0 ? [0x01, UInt8(cut)] + text[..<cut] : []
+                let input = first + [cut > 0 ? 0x80 : 0x81, 126, 0x03, 0x00] + text[cut...]
+                #expect(decode(Array(input.dropLast())) == [])
+                #expect(decode(input) == [.failure(.invalidUTF8)])
+            }
+        }
+    }
+
     @Test func anyBytesAreSurvived() {
         for _ in 0..<2000 {
             let bytes = (0..<Int.random(in: 1...40)).map { _ in UInt8.random(in: 0...255) }

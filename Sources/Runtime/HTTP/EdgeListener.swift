@@ -95,7 +95,8 @@ package final class EdgeListener: Service {
             return
         }
         accepted.increment()
-        stream.loop.spawn { [self] in
+        // Not by `spawn`, whose closures within closures would cost each connection as much memory as its HTTP does.
+        Task(executorPreference: stream.loop) { [self] in
             if await begin(stream) { await serve(stream) }
             // A handler that forgot it must not leave the connection open.
             stream.close()
