@@ -97,11 +97,19 @@ package final class EdgeListener: Service {
         accepted.increment()
         // Not by `spawn`, whose closures within closures would cost each connection as much memory as its HTTP does.
         Task(executorPreference: stream.loop) { [self] in
-            if await begin(stream) { await serve(stream) }
-            // A handler that forgot it must not leave the connection open.
-            stream.close()
-            open.subtract(1, ordering: .relaxed)
+            guard await begin(stream), let upgraded = await serve(stream) else { return end(stream) }
+            // A task keeps the stack that it has once needed; the next one begins small.
+            Task(executorPreference: stream.loop) { [self] in
+                await upgraded.run()
+                end(stream)
+            }
         }
+    }
+
+    private func end(_ stream: ByteStream) {
+        // A handler that forgot it must not leave the connection open.
+        stream.close()
+        open.subtract(1, ordering: .relaxed)
     }
 
     /// Finds out whether the connection is plain, and makes its TLS handshake; false when it ends with that.
@@ -124,11 +132,11 @@ package final class EdgeListener: Service {
         }
     }
 
-    private func serve(_ stream: ByteStream) async {
+    private func serve(_ stream: ByteStream) async -> UpgradedConnection? {
         if let name = stream.tls?.applicationProtocol, let handler = protocols[name] {
             await handler(stream)
-        } else {
-            await server.serve(stream)
+            return nil
         }
+        return await server.serveRequests(stream)
     }
 }

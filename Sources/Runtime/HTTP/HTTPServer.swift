@@ -62,12 +62,24 @@ package final class HTTPServer: Sendable {
 
     /// Serves a connection to its end, and closes it. Called on the stream's loop, in a task that prefers it.
     package func serve(_ stream: ByteStream) async {
+        await serveRequests(stream)?.run()
+    }
+
+    /// Serves the requests of a connection.
+    ///
+    /// - Returns: nil when the connection has ended; otherwise what it has become, for the caller to run.
+    func serveRequests(_ stream: ByteStream) async -> UpgradedConnection? {
         stream.loop.preconditionOnLoop()
         let connection = await ServedConnection(self, stream)
-        let id = connection.id
-        state.withLock { $0.connections[id] = connection }
+        state.withLock { $0.connections[connection.id] = connection }
         metrics.connections.add(1)
         await connection.run()
+        if let upgraded = connection.upgraded { return UpgradedConnection(server: self, connection: upgraded) }
+        hasEnded(connection.id)
+        return nil
+    }
+
+    fileprivate func hasEnded(_ id: ObjectIdentifier) {
         metrics.connections.add(-1)
         let waiters = state.withLock { state in
             state.connections[id] = nil
@@ -200,5 +212,17 @@ package final class HTTPServer: Sendable {
             logger.error("a request failed", metadata: ["route": route, "error": "\(error)"])
             return ProblemDetails(status: 500, detail: "Something went wrong here. Try again later.")
         }
+    }
+}
+
+/// A connection that is a WebSocket now.
+struct UpgradedConnection: Sendable {
+    fileprivate let server: HTTPServer
+    fileprivate let connection: HTTPServerConnection
+
+    /// Serves it to its end. On the connection's loop.
+    func run() async {
+        await connection.serveWebSocket()
+        server.hasEnded(ObjectIdentifier(connection))
     }
 }

@@ -38,10 +38,31 @@ final class HTTPServerConnection: @unchecked Sendable {
         parser = HTTPRequestParser(limits: server.configuration.headLimits)
     }
 
-    /// Serves until the connection ends. The stream is closed then.
+    /// Serves requests until there are no more. The connection has ended then, or has become a WebSocket, which
+    /// `serveWebSocket` goes on with.
     func run() async {
         beginCancellation()
-        defer { endCancellation() }
+        stream.onHangUp = { [weak self] in self?.task?.cancel() }
+        await serveRequests()
+        // A WebSocket learns of it by itself, and its handler may have to tell others.
+        stream.onHangUp = nil
+        task = nil
+        if upgrade == nil { await lingeringClose() }
+        endDeadlines()
+    }
+
+    /// Serves the WebSocket that the connection has become, to its end.
+    func serveWebSocket() async {
+        guard let (webSocket, handler) = upgrade else { return }
+        upgrade = nil
+        beginCancellation()
+        await serve(webSocket, handler)
+        task = nil
+        await lingeringClose()
+        endDeadlines()
+    }
+
+    private func serveRequests() async {
         do {
             // Every idle connection waits here: what is kept over the wait is memory of each of them.
             while true {
@@ -57,15 +78,6 @@ final class HTTPServerConnection: @unchecked Sendable {
             // Otherwise the peer is gone or was too slow; there is nobody to tell.
             if let error = error as? HTTPParsingError { await refuse(error) }
         }
-        if let (webSocket, handler) = upgrade {
-            upgrade = nil
-            // A WebSocket learns of it by itself, and its handler may have to tell others.
-            stream.onHangUp = nil
-            endDeadlines()
-            await serve(webSocket, handler)
-        }
-        await lingeringClose()
-        endDeadlines()
     }
 
     private func endDeadlines() {
@@ -92,16 +104,9 @@ final class HTTPServerConnection: @unchecked Sendable {
         stream.close()
     }
 
-    /// A handler is not to work on for a client that is gone.
+    /// Lets `cancel` reach this task, until it says that it has ended.
     private func beginCancellation() {
-        // Used until `run` returns, and so while the task lives.
         withUnsafeCurrentTask { task = $0 }
-        stream.onHangUp = { [weak self] in self?.task?.cancel() }
-    }
-
-    private func endCancellation() {
-        stream.onHangUp = nil
-        task = nil
     }
 
     /// Ends a connection that waits for a request; one that is at work ends behind its answer.

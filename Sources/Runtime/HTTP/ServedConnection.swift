@@ -45,6 +45,13 @@ enum ServedConnection: Sendable {
         }
     }
 
+    /// The connection, if its last request has made a WebSocket of it.
+    var upgraded: HTTPServerConnection? {
+        guard case .http1(let connection) = self, connection.upgrade != nil else { return nil }
+        return connection
+    }
+
+    /// Serves requests until there are no more.
     func run() async {
         switch self {
         case .http1(let connection): await connection.run()
