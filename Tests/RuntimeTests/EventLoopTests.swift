@@ -7,6 +7,17 @@ import Testing
 @Suite struct TimerWheelTests {
     private func milliseconds(_ value: UInt64) -> MonotonicInstant { MonotonicInstant(nanoseconds: value * 1_000_000) }
 
+    @Test func `a timer further ahead than the wheel reaches waits at its end`() {
+        let start = MonotonicInstant(nanoseconds: 12_345_678_901)
+        var wheel = TimerWheel(now: start)
+        for duration in [Duration.seconds(68_719_476), .seconds(100_000_000), .seconds(9_000_000_000)] {
+            let timer = wheel.insert(at: start + duration) {}
+            // Not the slot where the wheel stands, whose turn would never be over.
+            #expect(wheel.nextDeadline.map { $0 - start > .seconds(60_000_000) } == true)
+            wheel.cancel(timer)
+        }
+    }
+
     @Test func `timers fire in the order of their deadlines, never early, at most a tick late`() {
         var random = SystemRandomNumberGenerator()
         var wheel = TimerWheel(now: milliseconds(12_345))

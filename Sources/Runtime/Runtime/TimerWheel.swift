@@ -21,7 +21,8 @@ struct TimerWheel {
     }
 
     private static let levels = 6
-    private static let horizon: UInt64 = 1 << 36
+    /// Timers wait at most so many ticks ahead: no whole turn of the highest level, for the slot where that stands is the present.
+    private static let horizon: UInt64 = 63 << 30
     private static let tickNanoseconds: UInt64 = 1_000_000
 
     private var entries: [Entry] = []
@@ -44,7 +45,7 @@ struct TimerWheel {
         }
         let (rounded, overflow) = deadline.nanoseconds.addingReportingOverflow(Self.tickNanoseconds - 1)
         let tick = (overflow ? .max : rounded) / Self.tickNanoseconds
-        entries[Int(index)].tick = min(max(tick, elapsed + 1), elapsed + Self.horizon - 1)
+        entries[Int(index)].tick = min(max(tick, elapsed + 1), elapsed + Self.horizon)
         entries[Int(index)].body = body
         link(index)
         count += 1
