@@ -1,4 +1,5 @@
 import Base
+import CAllocationCounter
 import Crypto
 import Synchronization
 import Testing
@@ -16,6 +17,7 @@ private final class Laboratory: DTLSServerHandler {
     var clients: [SocketAddress: DTLSSession] = [:]
     var received: [String] = []
     var opened: [DTLSAssociation] = []
+    var onOpened: (DTLSAssociation) -> Void = { _ in }
     var closed = 0
     /// What the clients have opened.
     var answers: [String] = []
@@ -41,7 +43,10 @@ private final class Laboratory: DTLSServerHandler {
 
     deinit { space.deallocate() }
 
-    func associationOpened(_ association: DTLSAssociation) { opened.append(association) }
+    func associationOpened(_ association: DTLSAssociation) {
+        opened.append(association)
+        onOpened(association)
+    }
     func associationClosed(_ association: DTLSAssociation) { closed += 1 }
     func association(_ association: DTLSAssociation, received record: UnsafeMutableRawBufferPointer) {
         received.append(String(decoding: record, as: UTF8.self))
@@ -289,6 +294,119 @@ private func onLoop(_ body: @escaping @Sendable (EventLoop) async throws -> Void
             #expect(laboratory.say("here", client))
             try laboratory.deliver()
             #expect(laboratory.answers == ["here"])
+        }
+    }
+
+    @Test func `forged records do a standing association no harm`() async throws {
+        try await onLoop { loop in
+            let laboratory = try Laboratory(on: loop)
+            let client = try laboratory.connect(from: 7)
+            try laboratory.deliver()
+            let server = try #require(laboratory.server)
+            let source = SocketAddress(.loopbackV4, port: 7)
+            func take(_ bytes: [UInt8]) { bytes.withUnsafeBytes { server.receive($0, from: source) } }
+
+            // In plaintext: alerts, a change of keys, the end of a handshake, a request for another; of every epoch.
+            for type in 19...24 as ClosedRange<UInt8> {
+                for epoch in 0...3 as ClosedRange<UInt8> {
+                    for body in [[2, 40], [1, 0], [1], [], [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]] as [[UInt8]] {
+                        for version in [[254, 253], [254, 255], [1, 0], [3, 3]] as [[UInt8]] {
+                            let count = UInt8(body.count)
+                            take([type] + version + [0, epoch, 0, 0, 0, 0, 0, 9, 0, count] + body)
+                            take([type] + version + [0, epoch, 0, 0, 0, 0, 0, 9, 255, 255] + body)
+                        }
+                    }
+                }
+            }
+            // A genuine record with one bit changed or its end cut off; then with what follows it.
+            #expect(laboratory.say("genuine", client))
+            let (record, _) = try #require(laboratory.toServer.first)
+            for index in record.indices {
+                for bit in 0..<8 {
+                    var forged = record
+                    forged[index] ^= 1 << UInt8(bit)
+                    take(forged)
+                }
+                take(Array(record[..<index]))
+            }
+            take(record + [22, 254, 253])
+            take(record + record)
+            #expect(server.count == 1 && laboratory.closed == 0 && laboratory.received == ["genuine"])
+            laboratory.toServer = []
+            #expect(laboratory.say("still here", client))
+            try laboratory.deliver()
+            #expect(laboratory.received == ["genuine", "still here"])
+        }
+    }
+
+    @Test(.disabled(if: skerry_is_sanitized()))
+    func `what a handshake keeps of what comes too early is bounded`() async throws {
+        try await onLoop { loop in
+            let laboratory = try Laboratory(on: loop)
+            let server = try #require(laboratory.server)
+            let source = SocketAddress(.loopbackV4, port: 7)
+            func take(_ bytes: [UInt8]) { bytes.withUnsafeBytes { server.receive($0, from: source) } }
+            try laboratory.connect(from: 7)
+            // The hello with the cookie arrives, and nothing after it.
+            try laboratory.deliver { batch in if server.count > 0 { batch = [] } }
+            #expect(server.handshakesUnderWay == 1)
+
+            let before = Int(skerry_heap_bytes())
+            // Records under keys to come, and the first byte each of messages to come that are said to be long.
+            for number in 0..<200 as Range<UInt8> {
+                take([22, 254, 253, 0, 1, 0, 0, 0, 0, 1, number, 0, 40] + [UInt8](repeating: 7, count: 40))
+            }
+            for sequence in 3...13 as ClosedRange<UInt8> {
+                let message: [UInt8] = [16, 1, 0x80, 0, 0, sequence, 0, 0, 0, 0, 0, 1, 7]
+                take([22, 254, 253, 0, 0, 0, 0, 0, 0, 1, sequence, 0, UInt8(message.count)] + message)
+            }
+            for sequence in 3...13 as ClosedRange<UInt8> {
+                let message: [UInt8] = [16, 0, 0x3F, 0, 0, sequence, 0, 0, 0, 0, 0, 1, 7]
+                take([22, 254, 253, 0, 0, 0, 0, 0, 0, 2, sequence, 0, UInt8(message.count)] + message)
+            }
+            #expect(Int(skerry_heap_bytes()) - before < 256 * 1024)
+        }
+    }
+
+    @Test func `handshakes that do not end keep nobody out`() async throws {
+        try await onLoop { loop in
+            let laboratory = try Laboratory(on: loop) { $0.maxHandshakes = 3 }
+            let server = try #require(laboratory.server)
+            let standing = try laboratory.connect(from: 99)
+            try laboratory.deliver()
+            for port in 1...20 as ClosedRange<UInt16> {
+                try laboratory.connect(from: port)
+                // The hello with the cookie arrives, and nothing after it.
+                let ended = server.handshakesFailed
+                let before = server.handshakesUnderWay
+                try laboratory.deliver { batch in
+                    if server.handshakesUnderWay > before || server.handshakesFailed > ended { batch = [] }
+                }
+                #expect(server.handshakesUnderWay == min(Int(port), 3) && server.count == server.handshakesUnderWay + 1)
+            }
+            #expect(server.handshakesFailed == 17 && server.refusals == 0 && laboratory.closed == 0)
+            #expect(laboratory.say("here", standing))
+            let last = try laboratory.connect(from: 30)
+            try laboratory.deliver()
+            #expect(laboratory.answers == ["here"] && last.state == .open && server.handshakesUnderWay == 2)
+        }
+    }
+
+    @Test func `an association may be ended, or all of them, while a client is listened to`() async throws {
+        try await onLoop { loop in
+            let laboratory = try Laboratory(on: loop)
+            let server = try #require(laboratory.server)
+            laboratory.onOpened = { $0.close() }
+            for port in 1...3 as ClosedRange<UInt16> { try laboratory.connect(from: port) }
+            try laboratory.deliver()
+            #expect(laboratory.opened.count == 3 && laboratory.closed == 3 && server.count == 0)
+            #expect(laboratory.opened.allSatisfy { !$0.send(UnsafeRawBufferPointer(start: nil, count: 0)) })
+            #expect(laboratory.opened[0].exportKeyingMaterial(label: "EXTRACTOR-dtls_srtp", count: 8).count == 8)
+
+            laboratory.onOpened = { _ in server.close() }
+            for port in 4...6 as ClosedRange<UInt16> { try laboratory.connect(from: port) }
+            try laboratory.deliver()
+            #expect(server.count == 0 && server.handshakesUnderWay == 0)
         }
     }
 

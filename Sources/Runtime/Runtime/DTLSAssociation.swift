@@ -7,6 +7,8 @@ public final class DTLSAssociation {
     var lastArrival: MonotonicInstant
     /// Whether the server's handler knows of it.
     var isAnnounced = false
+    /// Until then, where it stands in the server's list of handshakes.
+    var handshakeIndex = 0
     private let begin: MonotonicInstant
     private unowned let server: DTLSServer
     private var timer: TimerID?

@@ -52,7 +52,9 @@ public final class DTLSContext: @unchecked Sendable {
         pointer = created
         self.role = role
         self.protocols = ALPNProtocols(protocols)
-        guard skerry_dtls_ctx_setup(created) == 1 else { throw StreamError.tls(TLSSession.lastError()) }
+        guard skerry_dtls_ctx_setup(created, role == .server ? 1 : 0) == 1 else {
+            throw StreamError.tls(TLSSession.lastError())
+        }
         // The AEAD profiles of RFC 7714 first, then the one that every WebRTC stack has.
         if offersSRTP {
             SSL_CTX_set_tlsext_use_srtp(created, "SRTP_AEAD_AES_256_GCM:SRTP_AEAD_AES_128_GCM:SRTP_AES128_CM_SHA1_80")

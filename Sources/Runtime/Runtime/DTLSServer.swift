@@ -18,6 +18,9 @@ public final class DTLSServer {
     public struct Configuration: Equatable, Sendable {
         /// Clients above this get no answer to a hello that is good.
         public var maxAssociations = 10_000
+        /// Of those, clients whose handshake is under way. One more takes the place of any of them, so that nobody can keep
+        /// others out by handshakes that do not end.
+        public var maxHandshakes = 1_000
         /// From the hello with a good cookie to the end of the handshake.
         public var handshakeTimeoutMs = 15_000
         /// Without a record from the client that is genuine.
@@ -40,6 +43,8 @@ public final class DTLSServer {
     public let loop: EventLoop
     /// Associations that stand, those in their handshake included.
     public var count: Int { associations.count }
+    /// Of those, the ones in their handshake.
+    public var handshakesUnderWay: Int { handshakes.count }
     public private(set) var handshakesCompleted: UInt64 = 0
     public private(set) var handshakesFailed: UInt64 = 0
     /// Good hellos without an answer, because there were too many clients.
@@ -51,6 +56,8 @@ public final class DTLSServer {
     private unowned let handler: any DTLSServerHandler
     private var cookies: CookieMint
     private var associations: [SocketAddress: DTLSAssociation] = [:]
+    /// Those in their handshake, in no order.
+    private var handshakes: [DTLSAssociation] = []
     /// For hellos without an association: used again until one shows a good cookie, whose it is then.
     private var listener: DTLSSession?
     private let memory = UnsafeMutableRawBufferPointer.allocate(
@@ -110,12 +117,15 @@ public final class DTLSServer {
         // A client that has lost its state begins anew from the same address (RFC 6347 section 4.2.8).
         if let standing { end(standing) }
         listener = nil
+        if handshakes.count >= configuration.maxHandshakes, let any = handshakes.randomElement() { end(any) }
         guard associations.count < configuration.maxAssociations else {
             refusals += 1
             return
         }
         let association = DTLSAssociation(session, with: source, of: self)
         associations[source] = association
+        association.handshakeIndex = handshakes.count
+        handshakes.append(association)
         proceed(association) { () throws(StreamError) in try session.advance() }
     }
 
@@ -132,6 +142,8 @@ public final class DTLSServer {
             try association.session.receive(datagram, into: space) { record in
                 association.lastArrival = loop.now
                 if !association.isAnnounced { announce(association) }
+                // The handler may have refused it.
+                guard association.session.state == .open else { return }
                 handler.association(association, received: record)
             }
         }
@@ -153,6 +165,7 @@ public final class DTLSServer {
 
     private func announce(_ association: DTLSAssociation) {
         association.isAnnounced = true
+        endHandshake(association)
         association.lastArrival = loop.now
         handshakesCompleted += 1
         association.arm()
@@ -178,7 +191,16 @@ public final class DTLSServer {
         if association.isAnnounced {
             handler.associationClosed(association)
         } else {
+            endHandshake(association)
             handshakesFailed += 1
         }
+    }
+
+    /// The last of the list takes its place.
+    private func endHandshake(_ association: DTLSAssociation) {
+        let last = handshakes.removeLast()
+        guard last !== association else { return }
+        handshakes[association.handshakeIndex] = last
+        last.handshakeIndex = association.handshakeIndex
     }
 }

@@ -69,11 +69,14 @@ static unsigned int next_timeout(SSL *ssl, unsigned int timeout_us) {
     return timeout_us < 30000000 ? timeout_us * 2 : 60000000;
 }
 
-int skerry_dtls_ctx_setup(SSL_CTX *context) {
+int skerry_dtls_ctx_setup(SSL_CTX *context, int is_server) {
     // Without tickets and kept sessions: resuming would save a client little that stays for a call.
     if (skerry_ctx_apply_policy(context) != 1) return 0;
     SSL_CTX_set_min_proto_version(context, DTLS1_2_VERSION);
     SSL_CTX_set_options(context, SSL_OP_NO_QUERY_MTU);
+    // Room is made for every message that a fragment announces, up to ten of them, before anything is known of the peer. Only
+    // certificates are longer than a record, and clients are not asked for any.
+    if (is_server) SSL_CTX_set_max_cert_list(context, SSL3_RT_MAX_PLAIN_LENGTH);
     SSL_CTX_set_cookie_generate_cb(context, give_cookie);
     SSL_CTX_set_cookie_verify_cb(context, check_cookie);
     return 1;

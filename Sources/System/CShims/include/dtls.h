@@ -19,8 +19,9 @@ typedef struct skerry_dtls_link {
     uint32_t first_timeout_us;
 } skerry_dtls_link;
 
-/// DTLS 1.2 alone, with the ciphers of skerry_ctx_apply_policy, and cookies; 1 if OpenSSL knows it all. The context's method must be DTLS's.
-int skerry_dtls_ctx_setup(SSL_CTX *context);
+/// DTLS 1.2 alone, with the ciphers of skerry_ctx_apply_policy, and cookies; 1 if OpenSSL knows it all. The context's method must be DTLS's. A
+/// server's asks no client for a certificate.
+int skerry_dtls_ctx_setup(SSL_CTX *context, int is_server);
 /// Joins an SSL to its link, which must outlive it; 1 if there was memory.
 int skerry_dtls_attach(SSL *ssl, skerry_dtls_link *link);
 /// DTLSv1_listen without an address: above 0 when the datagram is a ClientHello with a good cookie.
