@@ -177,6 +177,46 @@ import Testing
         #expect(drops == [6, 0, 0, 0, 0, 1, 2])
     }
 
+    /// The sockets may be closed while datagrams for them, and theirs to others, wait.
+    @Test func `sockets that are closed in the middle of a batch have sent what they sent, and receive no more`()
+        async throws
+    {
+        let figures: [Int] = try await run { scene, done in
+            let (closing, other, sink) = (try scene.socket(), try scene.socket(), try scene.socket())
+            nonisolated(unsafe) var received = 0
+            nonisolated(unsafe) var ofOther = 0
+            nonisolated(unsafe) var arrived: [UInt8] = []
+            try sink.start { datagram, _, _ in
+                arrived.append(datagram[0])
+                if arrived.count == 6 { done([received, ofOther] + arrived.map(Int.init)) }
+            }
+            try other.start { _, _, _ in ofOther += 1 }
+            try closing.start { datagram, _, _ in
+                received += 1
+                for sender in [closing, other] {
+                    #expect([UInt8(received)].withUnsafeBytes { sender.send($0, to: sink.localAddress) })
+                }
+                guard received == 3 else { return }
+                other.close()
+                closing.close()
+                for sender in [closing, other] {
+                    #expect(!sender.send(UnsafeRawBufferPointer(datagram), to: sink.localAddress))
+                }
+                // The numbers of the descriptors are taken again at once, by others.
+                for _ in 0..<2 { _ = try? scene.socket().start { _, _, _ in Issue.record("nobody sends here") } }
+            }
+            // One message of many to the one, then to the other, which are told of in one turn of the loop.
+            try scene.whileReceiving {
+                for destination in [closing, other] {
+                    for number in 0..<40 as Range<UInt8> {
+                        _ = [number, 0].withUnsafeBytes { sink.send($0, to: destination.localAddress) }
+                    }
+                }
+            }
+        }
+        #expect(figures == [3, 0, 1, 1, 2, 2, 3, 3])
+    }
+
     @Test func `where the kernel refuses a message of several, its datagrams go out one by one`() async throws {
         let figures: [UInt64] = try await run { scene, done in
             let (sender, sink) = (try scene.socket(), try scene.socket())
