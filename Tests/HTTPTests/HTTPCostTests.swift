@@ -69,6 +69,36 @@ import Testing
         // The wait, the read, and the one send of head and body.
         #expect(used.systemCalls <= 3)
     }
+
+    @Test(.enabled(if: !skerry_is_sanitized())) func `an idle connection takes 4 KiB`() async throws {
+        try await TestServer.run { routes in
+            routes.on("GET", "/media/an-id-of-some-length") { exchange, _ in
+                try await exchange.respond(HTTPResponse(status: 200), body: [1, 2, 3])
+            }
+        } _: { server in
+            var clients: [BlockingClient] = []
+            func open(_ count: Int) throws {
+                for _ in 0..<count {
+                    let client = try BlockingClient(server.address)
+                    try client.ask(Self.request, bodyBytes: 3)
+                    client.dropBuffer()
+                    clients.append(client)
+                }
+            }
+            clients.reserveCapacity(600)
+            // What the first ones bring into memory is no connection's.
+            try open(200)
+            let before = skerry_heap_bytes()
+            try open(400)
+            let each = (Int(skerry_heap_bytes()) - Int(before)) / 400
+            #if DEBUG
+                // Unoptimised tasks keep far more over a wait.
+                #expect(each <= 12_288)
+            #else
+                #expect(each <= 4096)
+            #endif
+        }
+    }
 }
 
 /// A client that blocks its thread, and so uses nothing of the server's.
@@ -91,6 +121,9 @@ private final class BlockingClient {
     }
 
     deinit { close(descriptor) }
+
+    /// For one that asks no more.
+    func dropBuffer() { buffer = [] }
 
     /// Sends a request and reads its answer, which has a body of so many bytes.
     func ask(_ request: String, bodyBytes: Int) throws {
