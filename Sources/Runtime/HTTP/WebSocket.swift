@@ -393,8 +393,14 @@ package final class WebSocket: @unchecked Sendable {
     private func finish() async {
         flush()
         await waitUntilSent()
+        // A peer that ended without a close frame leaves the queue open, but from here on the stream's end is who sends: the
+        // records of a peer that does not read wait there.
+        state.withLock { $0.outbox.abandon() }
         if !stream.isClosed {
+            let deadline = StreamDeadline(stream)
+            deadline.set(.milliseconds(configuration.closeTimeoutMs))
             await stream.finish()
+            deadline.cancel()
             await dropUntilEnd()
         }
         abort(code: Self.abnormalCode)
