@@ -160,6 +160,26 @@ import Testing
         }
     }
 
+    @Test func whoPipelinesManyRequestsLeavesTheLoopToOthersBetweenThem() async throws {
+        let (answered, answeredBeforeOthers) = (Counter(), Gauge())
+        let add = { (routes: inout HTTPRoutes) in
+            routes.on("GET", "/") { exchange, _ in
+                if answered.value == 0 {
+                    exchange.loop.execute { answeredBeforeOthers.set(Int64(answered.value)) }
+                }
+                answered.increment()
+                try await exchange.respond(HTTPResponse(status: 204))
+            }
+        }
+        try await TestServer.run(routes: add) { server in
+            let one = "GET / HTTP/1.1\r\nHost: a\r\n"
+            _ = try await server.exchange(
+                String(repeating: one + "\r\n", count: 299) + one + "Connection: close\r\n\r\n")
+            #expect(answered.value == 300)
+            #expect(answeredBeforeOthers.value > 0 && answeredBeforeOthers.value <= 32)
+        }
+    }
+
     @Test func streamedAnswersAreChunkedOrEndWithTheConnection() async throws {
         try await TestServer.run(routes: routes) { server in
             let chunked = try await server.exchange("GET /stream/3 HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")

@@ -68,7 +68,11 @@ final class HTTPServerConnection: @unchecked Sendable {
             while true {
                 if let exchange = try nextExchange() {
                     await server.answer(exchange)
-                    if exchange.isComplete, !stream.isClosed { continue }
+                    if exchange.isComplete {
+                        // Pipelined requests need no wait, and would keep the loop from its other connections.
+                        if !stream.inbound.isEmpty, isTurnOver { await Task.yield() }
+                        if !stream.isClosed { continue }
+                    }
                     guard await prepareForNext(exchange) else { break }
                 } else {
                     guard isIdle || isInHead, try await stream.receive() else { break }
