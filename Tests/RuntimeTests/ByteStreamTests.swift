@@ -34,6 +34,23 @@ func withServer<Result: Sendable>(
 }
 
 @Suite(.timeLimit(.minutes(1))) struct ByteStreamTests {
+    /// In a process of its own, since what is wrong would end it. epoll refuses /dev/null as it does when its memory or watches run out.
+    @Test func `a descriptor that cannot be watched is an error, and is closed`() async {
+        await #expect(processExitsWith: .success) {
+            let loop = try EventLoopGroup(count: 1, name: "test").loops[0]
+            let isRefused = await Task(executorPreference: loop) {
+                let descriptor = open("/dev/null", O_RDWR)
+                do {
+                    try ByteStream(adopting: descriptor, on: loop).close()
+                    return false
+                } catch {
+                    return fcntl(descriptor, F_GETFD) < 0
+                }
+            }.value
+            exit(isRefused ? 0 : 1)
+        }
+    }
+
     @Test func `bytes come back, through back-pressure and half-close`() async throws {
         let total = 5_000_000
         let received = try await withServer(loops: 2, serve: echo) { loop, address in

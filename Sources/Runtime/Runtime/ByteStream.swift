@@ -56,6 +56,8 @@ public final class ByteStream: DescriptorHandler, @unchecked Sendable {
             registration = try loop.register(descriptor, [.readable, .writable, .peerEnded, .edgeTriggered], self)
         } catch {
             Glibc.close(descriptor)
+            // All of the object is made, so that `deinit` follows.
+            self.descriptor = -1
             throw error
         }
     }
