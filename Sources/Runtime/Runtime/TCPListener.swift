@@ -53,6 +53,8 @@ private final class Acceptor: DescriptorHandler, @unchecked Sendable {
     private var descriptor: Int32
     private var registration: Registration?
     private var isPaused = false
+    /// A pause that the timer ended leaves its place among those who wait for a descriptor to the next.
+    private var awaitsDescriptor = false
     private var timer: TimerID?
 
     init(descriptor: Int32, loop: EventLoop, onAccept: @escaping @Sendable (ByteStream) -> Void) {
@@ -99,7 +101,13 @@ private final class Acceptor: DescriptorHandler, @unchecked Sendable {
         loop.counters.acceptPauses.add(1)
         loop.modify(registration, [])
         isPaused = true
-        loop.whenDescriptorIsFree { [weak self] in self?.resume() }
+        if !awaitsDescriptor {
+            awaitsDescriptor = true
+            loop.whenDescriptorIsFree { [weak self] in
+                self?.awaitsDescriptor = false
+                self?.resume()
+            }
+        }
         timer = loop.schedule(after: .milliseconds(100)) { [weak self] in self?.resume() }
     }
 
