@@ -46,6 +46,10 @@ import Testing
         Flood(reason: "empty-data") { round in
             (round == 0 ? open(1, ends: false) : []) + HTTP2TestClient.frame(0, stream: 1)
         },
+        Flood(reason: "empty-data") { round in
+            (round == 0 ? open(1, ends: false) : [])
+                + HTTP2TestClient.frame(0, flags: 8, stream: 1, payload: [2, 0, 0])
+        },
         Flood(reason: "window-updates") { _ in HTTP2TestClient.frame(8, payload: bytes(UInt32(1))) },
         Flood(reason: "priorities") { _ in HTTP2TestClient.frame(2, stream: 1, payload: [0, 0, 0, 0, 16]) },
     ]

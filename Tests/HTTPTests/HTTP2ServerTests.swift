@@ -227,6 +227,53 @@ import Testing
         }
     }
 
+    /// A reader that is never done with all that has come keeps no more than a window of it.
+    @Test func whatWasReadIsNotKept() async throws {
+        let total = 32 << 20
+        let growth = Atomic<Int>(.max)
+        try await withClient(routes: { routes in
+            routes.on("POST", "/slow") { exchange, _ in
+                exchange.body.maxBytes = total
+                let before = Self.residentBytes()
+                var left = total
+                while left > 1 << 20, let bytes = try await exchange.body.read(upTo: 10_000) {
+                    left -= bytes.count
+                    await Task.yield()
+                }
+                growth.store(Self.residentBytes() - before, ordering: .relaxed)
+                while try await exchange.body.read() != nil {}
+                try await exchange.respond(HTTPResponse(status: 204))
+            }
+        }) { client, _ in
+            try await client.headers(1, HTTP2TestClient.request("POST", "/slow"), ends: false)
+            var credit: [UInt32: Int] = [0: 65_535, 1: 262_144]
+            var left = total
+            let piece = [UInt8](repeating: 1, count: 16_000)
+            while left > 0 {
+                let count = min(left, piece.count)
+                while min(credit[0] ?? 0, credit[1] ?? 0) < count {
+                    let frame = try await client.next()
+                    if frame.type == 8 { credit[frame.stream]? += Int(number(frame.payload)) }
+                }
+                credit[0]? -= count
+                credit[1]? -= count
+                left -= count
+                try await client.data(1, Array(piece[..<count]), ends: left == 0)
+            }
+            #expect(try await client.answer(1).status == 204)
+        }
+        #expect(growth.load(ordering: .relaxed) < 8 << 20)
+    }
+
+    private static func residentBytes() -> Int {
+        var text = [UInt8](repeating: 0, count: 128)
+        let file = open("/proc/self/statm", O_RDONLY)
+        defer { close(file) }
+        let count = read(file, &text, text.count)
+        let numbers = String(decoding: text[..<max(0, count)], as: UTF8.self).split(separator: " ")
+        return (Int(numbers[1]) ?? 0) * 4096
+    }
+
     @Test func nothingIsSentWithoutCredit() async throws {
         try await withClient(settings: [(4, 0)]) { client, _ in
             try await client.headers(1, HTTP2TestClient.request("GET", "/large/100"))
@@ -297,6 +344,38 @@ import Testing
         }
     }
 
+    /// The end of an answer of unknown length needs credit, too: a peer that gives none must not hold its stream for ever.
+    @Test func anAnswerWithoutItsEndIsGivenUp() async throws {
+        var configuration = HTTPServer.Configuration()
+        configuration.sendTimeoutMs = 100
+        try await withClient(configuration, settings: [(4, 2)]) { client, _ in
+            try await client.headers(1, HTTP2TestClient.request("GET", "/stream/1"))
+            let answer = try await client.answer(1)
+            #expect(answer.body == Array("0;".utf8) && answer.reset == 8)
+        }
+    }
+
+    /// One bad request on a connection that many share is no reason to end the others.
+    @Test func aMalformedHeadEndsItsStreamAlone() async throws {
+        var configuration = HTTPServer.Configuration()
+        configuration.headTimeoutMs = 100
+        try await withClient(
+            configuration,
+            routes: { routes in
+                routes.on("GET", "/later") { exchange, _ in
+                    try await exchange.loop.sleep(for: .milliseconds(300))
+                    try await exchange.respond(HTTPResponse(status: 204))
+                }
+            }
+        ) { client, _ in
+            try await client.headers(1, HTTP2TestClient.request("GET", "/later"))
+            try await client.headers(3, HTTP2TestClient.request("GET", "/hello", [("Upper-Case", "x")]))
+            let answers = try await client.answers([1, 3])
+            #expect(answers[3]?.reset == 1)
+            #expect(answers[1]?.status == 204)
+        }
+    }
+
     @Test(arguments: ["nothing", "no settings", "half a head"]) func idleConnectionsEnd(_ what: String) async throws {
         var configuration = HTTPServer.Configuration()
         configuration.idleTimeoutMs = what == "nothing" ? 100 : 60_000
@@ -331,6 +410,29 @@ import Testing
             #expect(try await client.answer(3).status == 200)
             await #expect(throws: HTTP2TestClient.Ended.self) { while true { _ = try await client.next() } }
         }
+    }
+
+    /// What stands behind the last stream that GOAWAY names is sent again elsewhere, and so must not be served here.
+    @Test func requestsBehindTheLastAreNotServed() async throws {
+        var configuration = HTTPServer.Configuration()
+        configuration.maxRequestsPerConnection = 1
+        let served = Atomic<Int>(0)
+        try await withClient(
+            configuration,
+            routes: { routes in
+                routes.on("POST", "/count") { exchange, _ in
+                    served.add(1, ordering: .relaxed)
+                    try await exchange.respond(HTTPResponse(status: 204))
+                }
+            }
+        ) { client, _ in
+            let block = HTTP2TestClient.block(HTTP2TestClient.request("POST", "/count"))
+            try await client.stream.send(
+                [1, 3, 5].flatMap { HTTP2TestClient.frame(1, flags: 5, stream: $0, payload: block) })
+            #expect(try await client.goAway()?.lastStream == 1)
+            await #expect(throws: HTTP2TestClient.Ended.self) { while true { _ = try await client.next() } }
+        }
+        #expect(served.load(ordering: .relaxed) == 1)
     }
 
     @Test func drainingEndsBehindTheLastAnswer() async throws {

@@ -124,6 +124,42 @@ import Testing
         }
     }
 
+    /// What comes while nothing was asked is no answer to the next request.
+    @Test func answersThatNobodyAskedForAreNobodys() async throws {
+        let isPoisoned = AsyncStream.makeStream(of: Void.self)
+        try await HostileServer.run { stream, number in
+            while try await stream.head() != nil {
+                try await stream.send(text: Self.ok)
+                guard number == 1 else { continue }
+                try await stream.loop.sleep(for: .milliseconds(50))
+                try await stream.send(text: "HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\npoison")
+                isPoisoned.continuation.yield()
+            }
+        } _: { server in
+            let first = try await server.client.send(HTTPClientRequest("GET", server.url))
+            _ = try await first.collect(upTo: 10)
+            for await _ in isPoisoned.stream { break }
+            let second = try await server.client.send(HTTPClientRequest("GET", server.url))
+            let body = try await second.collect(upTo: 10)
+            #expect(text(body) == "ok")
+            #expect(server.connections == 2)
+        }
+    }
+
+    /// The connection is another protocol's behind it.
+    @Test func aSwitchOfProtocolsThatNobodyAskedForIsNoAnswer() async throws {
+        try await HostileServer.run { stream, _ in
+            while try await stream.head() != nil {
+                try await stream.send(text: "HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\n\r\n")
+            }
+        } _: { server in
+            let error = await #expect(throws: EdgeError.self) {
+                try await server.client.send(HTTPClientRequest("GET", server.url))
+            }
+            #expect(error?.kind == .corrupt)
+        }
+    }
+
     @Test func thePoolIsBounded() async throws {
         var configuration = HTTPClient.Configuration()
         configuration.maxConnectionsPerOrigin = 2

@@ -99,6 +99,11 @@ final class HTTP2Body: HTTPBody, @unchecked Sendable {
 
     func append(_ bytes: UnsafeBufferPointer<UInt8>) {
         if isUnwanted { return connection.consume(bytes.count, of: id) }
+        if offset > 0, offset >= waiting.count / 2 {
+            // Whoever reads slower than the bytes come must not keep those that were read.
+            waiting.removeFirst(offset)
+            offset = 0
+        }
         waiting.append(contentsOf: bytes)
         wake()
     }

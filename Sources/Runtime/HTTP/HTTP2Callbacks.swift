@@ -32,8 +32,7 @@ final class HTTP2Callbacks: @unchecked Sendable {
         }
         nghttp2_session_callbacks_set_on_frame_recv_callback(pointer) { _, frame, owner in
             guard let frame else { return 0 }
-            connection(owner).frameArrived(frame.pointee)
-            return 0
+            return result(connection(owner).frameArrived(frame.pointee))
         }
         nghttp2_session_callbacks_set_on_invalid_frame_recv_callback(pointer) { _, _, _, owner in
             result(connection(owner).faultArrived())

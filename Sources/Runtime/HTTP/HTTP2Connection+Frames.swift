@@ -28,7 +28,11 @@ extension HTTP2Connection {
     }
 
     /// A frame that breaks the protocol, for which libnghttp2 resets its stream or ends the connection.
-    func faultArrived() -> Bool { goesOn(guardian.receiveFault()) }
+    func faultArrived() -> Bool {
+        // A head that is at fault is not told of when it is whole.
+        headDeadline = nil
+        return goesOn(guardian.receiveFault())
+    }
 
     // MARK: Heads
 
@@ -42,7 +46,7 @@ extension HTTP2Connection {
         return goesOn(head.byteCount > 4 * configuration.maxHeadBytes ? .headerList : nil)
     }
 
-    func frameArrived(_ frame: nghttp2_frame) {
+    func frameArrived(_ frame: nghttp2_frame) -> Bool {
         let endsStream = frame.hd.flags & UInt8(NGHTTP2_FLAG_END_STREAM.rawValue) != 0
         switch UInt32(frame.hd.type) {
         case NGHTTP2_HEADERS.rawValue:
@@ -53,11 +57,15 @@ extension HTTP2Connection {
                 trailersArrived(frame.hd.stream_id)
             }
         case NGHTTP2_DATA.rawValue where endsStream: exchanges[frame.hd.stream_id]?.incoming.end()
+        case NGHTTP2_DATA.rawValue where frame.hd.length > 0 && frame.data.padlen >= frame.hd.length:
+            // Nothing but padding.
+            return goesOn(guardian.receive(.data(isEmpty: true)))
         case NGHTTP2_SETTINGS.rawValue where exchanges.isEmpty && headDeadline != nil:
             headDeadline = nil
             becameIdle()
         default: break
         }
+        return true
     }
 
     private func trailersArrived(_ id: Int32) {
@@ -70,8 +78,9 @@ extension HTTP2Connection {
     }
 
     private func requestArrived(_ id: Int32, isWhole: Bool) {
-        // Handlers whose streams were reset count until they have ended: resetting frees no place.
-        if handlerCount >= 2 * configuration.http2.maxConcurrentStreams {
+        // Handlers whose streams were reset count until they have ended: resetting frees no place. What comes behind the last
+        // request that GOAWAY names is sent again elsewhere.
+        if isDraining || isEnding || handlerCount >= 2 * configuration.http2.maxConcurrentStreams {
             return reset(id, NGHTTP2_REFUSED_STREAM)
         }
         let (request, refusal) = head.request()

@@ -25,8 +25,8 @@ final class HTTP2Connection: @unchecked Sendable {
     var output: [UInt8] = []
     /// The bound that the peer has broken, from the callback that noticed to the end of `take`.
     var abuse: HTTP2AbuseGuard.Reason?
-    /// Requests that come from now on are ignored.
-    private var isDraining = false
+    /// Requests that come from now on are refused.
+    private(set) var isDraining = false
     /// Nothing more is served: what waits is sent, then the connection ends.
     private(set) var isEnding = false
     private(set) var hasEnded = false

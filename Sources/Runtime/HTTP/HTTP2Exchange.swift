@@ -112,6 +112,8 @@ final class HTTP2Exchange: HTTPExchange, @unchecked Sendable {
         try throwIfBroken()
         if remaining == nil, !hasNoContent {
             endsWithSource = true
+            // Nobody waits for the end to go out, but a peer that gives no credit must not hold the stream for ever.
+            deadline = connection.deadline(after: connection.configuration.sendTimeoutMs)
             connection.resume(id)
         }
     }
@@ -166,7 +168,10 @@ final class HTTP2Exchange: HTTPExchange, @unchecked Sendable {
     func offer(upTo limit: Int) -> (count: Int, isLast: Bool)? {
         let count = min(limit, sourceCount)
         if failure != nil { return nil }
-        if count == 0, !endsWithSource { return nil }
+        if count == 0 {
+            guard endsWithSource else { return nil }
+            deadline = nil
+        }
         return (count, endsWithSource && count == sourceCount)
     }
 

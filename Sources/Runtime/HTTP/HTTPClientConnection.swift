@@ -73,6 +73,9 @@ final class HTTPClientConnection: @unchecked Sendable {
         let answer: HTTPResponseHead
         do {
             answer = try await readHead(method: request.method)
+            if answer.response.status == 101 {
+                throw EdgeError(.corrupt, "the server switches protocols unasked", side: .upstream)
+            }
         } catch {
             upload?.cancel()
             stream.close()

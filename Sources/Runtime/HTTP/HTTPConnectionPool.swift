@@ -118,8 +118,11 @@ final class HTTPConnectionPool: @unchecked Sendable {
 
     private func take(_ origin: Origin, mayReuse: Bool) -> Lease? {
         idle.removeAll { $0.stream.isClosed }
-        if mayReuse, let index = idle.lastIndex(where: { $0.origin == origin }) {
-            return .idle(idle.remove(at: index))
+        while mayReuse, let index = idle.lastIndex(where: { $0.origin == origin }) {
+            let connection = idle.remove(at: index)
+            if connection.stream.isQuiet { return .idle(connection) }
+            // What has come is its end, or an answer to nothing, which would be taken for the next request's.
+            connection.stream.close()
         }
         let ofOrigin = slots[origin, default: 0]
         guard ofOrigin < configuration.maxConnectionsPerOrigin, slotCount < configuration.maxConnections else {
