@@ -9,6 +9,7 @@ final class HTTPServerConnection: @unchecked Sendable {
     let server: HTTPServer
     /// The task that serves the connection, while it does.
     private var task: UnsafeCurrentTask?
+    private var isCancelled = false
     let stream: ByteStream
     let shared: HTTPServerLoop
     let readDeadline: StreamDeadline
@@ -56,6 +57,8 @@ final class HTTPServerConnection: @unchecked Sendable {
         guard let (webSocket, handler) = upgrade else { return }
         upgrade = nil
         beginCancellation()
+        // Between the two tasks nobody could be told.
+        if isCancelled { task?.cancel() }
         await serve(webSocket, handler)
         task = nil
         await lingeringClose()
@@ -104,6 +107,7 @@ final class HTTPServerConnection: @unchecked Sendable {
 
     /// Ends the connection, and whatever its handler waits for.
     func cancel() {
+        isCancelled = true
         task?.cancel()
         stream.close()
     }
