@@ -16,6 +16,8 @@ extension ByteStream {
         loop.preconditionOnLoop()
         var offset = offset
         var left = count
+        // Asked once for each part: the question costs as much as sending a tenth of it.
+        var residentEnd = offset
         while left > 0 {
             try throwIfUnsendable()
             if session != nil {
@@ -24,12 +26,15 @@ extension ByteStream {
                 left -= sent
                 progress(sent)
             } else {
-                let piece = min(left, Self.fileBytes)
-                if !FileReads.isResident(file, offset: offset, count: piece) {
-                    try await load(file, offset: offset, count: piece)
-                    try throwIfUnsendable()
+                if offset == residentEnd {
+                    let part = min(left, Self.fileBytes)
+                    if !FileReads.isResident(file, offset: offset, count: part) {
+                        try await load(file, offset: offset, count: part)
+                        try throwIfUnsendable()
+                    }
+                    residentEnd += Int64(part)
                 }
-                let sent = skerry_sendfile(descriptor, file, offset, piece)
+                let sent = skerry_sendfile(descriptor, file, offset, Int(residentEnd - offset))
                 if sent > 0 {
                     offset += Int64(sent)
                     left -= sent
