@@ -105,6 +105,10 @@ final class HTTP1Exchange: HTTPExchange, @unchecked Sendable {
         }
     }
 
+    /// Up to here a file's first bytes share the head's packet. Of a longer one every page would be cut in two for it, which
+    /// costs the kernel more than the packet.
+    private static let sharedPacketBytes = 32 * 1024
+
     override func writeFile(_ file: Int32, offset: Int64, count: Int) async throws {
         precondition(state == .streaming, "start comes before writeFile")
         switch framing {
@@ -113,7 +117,7 @@ final class HTTP1Exchange: HTTPExchange, @unchecked Sendable {
         case .counted(let remaining): take(count, of: remaining)
         }
         if count == 0 { return }
-        try await transmit([], isMoreToCome: true)
+        try await transmit([], isMoreToCome: count <= Self.sharedPacketBytes)
         connection.beginSendDeadline()
         defer { connection.sendDeadline.lift() }
         var progress = 0
