@@ -34,13 +34,25 @@ import Testing
         "2a00:1450:4001:81b:0:5efe:169.254.169.254", "fd00::5efe:8.8.8.8",
     ]
 
+    private static func policy(
+        _ relayed: IPAddress, bound: IPAddress? = nil, own: [IPAddress] = [], ports: [UInt16] = [],
+        loopback: Bool = false, _ relayedPorts: RelayedPorts = RelayedPorts()
+    ) -> PeerPolicy {
+        var rules = PeerPolicy.Rules()
+        rules.ownAddresses = own
+        rules.ownUDPPorts = ports
+        rules.ownTCPPorts = ports
+        rules.allowsLoopback = loopback
+        return PeerPolicy(
+            addresses: RelayAddresses(RelayAddress(relayed: relayed, bound: bound ?? relayed)), rules: rules,
+            relayedPorts: relayedPorts)
+    }
+
     @Test(arguments: refused)
     func refusedUnderAnyEncoding(text: String) throws {
         let ip = try #require(IPAddress(text))
         for relayed in ["8.8.4.4", "2a00:1450::1"].compactMap({ IPAddress($0) }) {
-            let policy = PeerPolicy(
-                relayedAddress: relayed, boundAddress: relayed, ownAddresses: [], ownPorts: [], allowsLoopback: false,
-                relayedPorts: RelayedPorts())
+            let policy = Self.policy(relayed)
             #expect(!policy.permits(SocketAddress(ip, port: 5000)))
             #expect(!policy.permits(SocketAddress(ip, port: 0)))
         }
@@ -50,18 +62,14 @@ import Testing
     func ownAddressesAreRefusedUnderAnyEncoding(text: String) throws {
         let ip = try #require(IPAddress(text))
         let (relayed, own) = (try #require(IPAddress("2a00:1450::1")), try #require(IPAddress("8.8.4.4")))
-        let policy = PeerPolicy(
-            relayedAddress: relayed, boundAddress: relayed, ownAddresses: [own], ownPorts: [], allowsLoopback: false,
-            relayedPorts: RelayedPorts())
+        let policy = Self.policy(relayed, own: [own])
         #expect(!policy.permits(SocketAddress(ip, port: 5000)))
     }
 
     @Test(arguments: refused.filter { !$0.hasPrefix("127.") && $0 != "::1" })
     func developmentOpensLoopbackAlone(text: String) throws {
         let ip = try #require(IPAddress(text))
-        let policy = PeerPolicy(
-            relayedAddress: .loopbackV4, boundAddress: .loopbackV4, ownAddresses: [], ownPorts: [3478],
-            allowsLoopback: true, relayedPorts: RelayedPorts())
+        let policy = Self.policy(.loopbackV4, ports: [3478], loopback: true)
         #expect(!policy.permits(SocketAddress(ip, port: 5000)))
     }
 
@@ -72,19 +80,16 @@ import Testing
         "3ffe::1",
     ])
     func theInternetIsAllowed(text: String) throws {
-        let policy = PeerPolicy(
-            relayedAddress: RelayHarness.relay, boundAddress: RelayHarness.relay, ownAddresses: [], ownPorts: [5000],
-            allowsLoopback: false, relayedPorts: RelayedPorts())
+        let policy = Self.policy(RelayHarness.relay, ports: [5000])
         #expect(policy.permits(SocketAddress(try #require(IPAddress(text)), port: 5000)))
     }
 
     @Test func ownListenersAreNeverPeers() {
         let ports = RelayedPorts()
-        ports.open(3478)
+        ports.open(3478, .v4)
         for allowsLoopback in [false, true] {
-            let policy = PeerPolicy(
-                relayedAddress: .loopbackV4, boundAddress: .loopbackV4, ownAddresses: [.loopbackV4, .loopbackV6],
-                ownPorts: [3478, 8480], allowsLoopback: allowsLoopback, relayedPorts: ports)
+            let policy = Self.policy(
+                .loopbackV4, own: [.loopbackV4, .loopbackV6], ports: [3478, 8480], loopback: allowsLoopback, ports)
             for ip in ["127.0.0.1", "127.0.0.2", "::1"].compactMap({ IPAddress($0) }) {
                 for port: UInt16 in [3478, 8480] { #expect(!policy.permits(SocketAddress(ip, port: port))) }
             }
@@ -93,29 +98,65 @@ import Testing
 
     @Test func ownRelayedAddressesArePeersWhileLive() {
         let ports = RelayedPorts()
-        let policy = PeerPolicy(
-            relayedAddress: RelayHarness.relay, boundAddress: IPAddress("10.0.0.5")!,
-            ownAddresses: [IPAddress("8.8.4.5")!], ownPorts: [3478], allowsLoopback: false, relayedPorts: ports)
+        let policy = Self.policy(
+            RelayHarness.relay, bound: IPAddress("10.0.0.5")!, own: [IPAddress("8.8.4.5")!], ports: [3478], ports)
         let relayed = SocketAddress(RelayHarness.relay, port: 50_000)
         #expect(!policy.permits(relayed))
-        ports.open(50_000)
+        ports.open(50_000, .v4)
         #expect(policy.permits(relayed))
         #expect(!policy.permits(SocketAddress(RelayHarness.relay, port: 22)))
         #expect(!policy.permits(SocketAddress(IPAddress("8.8.4.5")!, port: 50_000)))
-        ports.close(50_000)
+        ports.close(50_000, .v4)
         #expect(!policy.permits(relayed))
     }
 
     @Test func onLoopbackOnlyPortsThatWereOursAreRefused() {
         let ports = RelayedPorts()
-        let policy = PeerPolicy(
-            relayedAddress: .loopbackV4, boundAddress: .loopbackV4, ownAddresses: [], ownPorts: [3478],
-            allowsLoopback: true, relayedPorts: ports)
+        let policy = Self.policy(.loopbackV4, ports: [3478], loopback: true, ports)
         let peer = SocketAddress(.loopbackV4, port: 50_000)
         #expect(policy.permits(peer))
-        ports.open(50_000)
+        ports.open(50_000, .v4)
         #expect(policy.permits(peer))
-        ports.close(50_000)
+        ports.close(50_000, .v4)
         #expect(!policy.permits(peer))
+    }
+
+    /// A port that is live in one family and transport says nothing of the others.
+    @Test func livePortsArePerFamilyAndTransport() throws {
+        let ports = RelayedPorts()
+        let v6 = try #require(IPAddress("2a00:1450::1"))
+        let policy = PeerPolicy(
+            addresses: RelayAddresses(v4: RelayAddress(RelayHarness.relay), v6: RelayAddress(v6)), rules: .init(),
+            relayedPorts: ports)
+        ports.open(50_000, .v4, .udp)
+        ports.open(50_001, .v6, .tcp)
+        let (v4Peer, v6Peer) = (SocketAddress(RelayHarness.relay, port: 50_000), SocketAddress(v6, port: 50_001))
+        #expect(policy.permits(v4Peer, over: .udp) && !policy.permits(v4Peer, over: .tcp))
+        #expect(policy.permits(v6Peer, over: .tcp) && !policy.permits(v6Peer, over: .udp))
+        #expect(!policy.permits(SocketAddress(v6, port: 50_000)))
+        #expect(!policy.permits(SocketAddress(RelayHarness.relay, port: 50_001), over: .tcp))
+    }
+
+    @Test func ownPortsAreApartPerTransport() {
+        var rules = PeerPolicy.Rules()
+        rules.ownUDPPorts = [3478]
+        rules.ownTCPPorts = [8480]
+        rules.allowsLoopback = true
+        let policy = PeerPolicy(
+            addresses: RelayAddresses(RelayAddress(.loopbackV4)), rules: rules, relayedPorts: RelayedPorts())
+        let (udp, tcp) = (SocketAddress(.loopbackV4, port: 3478), SocketAddress(.loopbackV6, port: 8480))
+        #expect(!policy.permits(udp) && policy.permits(udp, over: .tcp))
+        #expect(!policy.permits(tcp, over: .tcp) && policy.permits(tcp))
+    }
+
+    @Test func namesOfEachFamilyAreTranslatedApart() throws {
+        let (inside, outside) = (try #require(IPAddress("fd00::5")), try #require(IPAddress("2a00:1450::1")))
+        let addresses = RelayAddresses(
+            v4: RelayAddress(RelayHarness.relay), v6: RelayAddress(relayed: outside, bound: inside))
+        for (published, local) in [(outside, inside), (RelayHarness.relay, RelayHarness.relay)] {
+            let (published, local) = (SocketAddress(published, port: 7), SocketAddress(local, port: 7))
+            #expect(addresses.local(published) == local)
+            #expect(addresses.published(local) == published)
+        }
     }
 }

@@ -47,6 +47,7 @@ final class RelayHarness {
 
     var engine: RelayEngine
     let ports: RelayedPorts
+    let family: IPAddress.Family
     var now = MonotonicInstant(nanoseconds: 1_000_000_000_000)
     var wallTime = WallTime(seconds: 2_000_000_000)
     var transactions: UInt64 = 0
@@ -63,11 +64,17 @@ final class RelayHarness {
             realm: Self.realm, sharedSecret: Self.secret, nonceSecret: [1, 2, 3, 4, 5, 6, 7, 8])
         change(&configuration)
         ports = RelayedPorts()
+        family = relayed.family
+        var rules = PeerPolicy.Rules()
+        rules.ownAddresses = ownAddresses
+        rules.ownUDPPorts = ownPorts
+        rules.ownTCPPorts = ownPorts
+        rules.allowsLoopback = allowsLoopback
         engine = RelayEngine(
             configuration: configuration,
             policy: PeerPolicy(
-                relayedAddress: relayed, boundAddress: bound ?? relayed, ownAddresses: ownAddresses, ownPorts: ownPorts,
-                allowsLoopback: allowsLoopback, relayedPorts: ports))
+                addresses: RelayAddresses(RelayAddress(relayed: relayed, bound: bound ?? relayed)), rules: rules,
+                relayedPorts: ports))
     }
 
     func newTransaction() -> TransactionID {
@@ -110,13 +117,13 @@ final class RelayHarness {
                 return count
             case .closeRelay(let gone, let count):
                 closed = gone
-                ports.close(gone.relayed.port)
+                ports.close(gone.relayed.port, gone.relayed.ip.family)
                 return count
             case .openRelay(let pending, let former):
                 closed = former
                 if let refusal { return engine.refuseAllocation(pending, refusal, into: output) }
                 nextPort += 1
-                ports.open(nextPort)
+                ports.open(nextPort, family)
                 return engine.completeAllocation(pending, port: nextPort, now: now, into: output).responseCount
             }
         }

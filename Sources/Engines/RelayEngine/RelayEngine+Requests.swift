@@ -134,9 +134,9 @@ extension RelayEngine {
         guard transport == 17 else { return fail(.unsupportedTransport, answer) }
         if message.attribute(.requestedAddressFamily) != nil {
             guard let family = message.leadingByte(.requestedAddressFamily) else { return fail(.badRequest, answer) }
-            guard family == (policy.relayedAddress.family == .v4 ? 1 : 2)
+            guard family == (policy.addresses.v4 != nil ? 1 : 2)
             else { return fail(.addressFamilyNotSupported, answer) }
-        } else if policy.relayedAddress.family == .v6 {
+        } else if policy.addresses.v4 == nil {
             // Without the attribute an IPv4 address is asked for (RFC 8656 section 7.2).
             return fail(.addressFamilyNotSupported, answer)
         }
@@ -161,7 +161,8 @@ extension RelayEngine {
     public mutating func completeAllocation(
         _ pending: PendingAllocation, port: UInt16, now: MonotonicInstant, into output: UnsafeMutableRawBufferPointer
     ) -> (AllocationID, responseCount: Int) {
-        let relayed = SocketAddress(policy.relayedAddress, port: port)
+        guard let address = policy.addresses.v4 ?? policy.addresses.v6 else { preconditionFailure("no relay address") }
+        let relayed = SocketAddress(address.relayed, port: port)
         let id = allocations.insert(
             Allocation(pending, relayed: relayed, expiresAt: now + .seconds(Int64(pending.lifetimeSeconds))))
         statistics.allocationsOpened += 1
@@ -186,7 +187,7 @@ extension RelayEngine {
         _ message: borrowing STUNMessage, _ answer: Answer, _ id: AllocationID, now: MonotonicInstant
     ) -> RequestOutcome {
         if let family = message.leadingByte(.requestedAddressFamily),
-            family != (policy.relayedAddress.family == .v4 ? 1 : 2)
+            family != (policy.addresses.v4 != nil ? 1 : 2)
         {
             return fail(.peerAddressFamilyMismatch, answer)
         }
@@ -203,7 +204,7 @@ extension RelayEngine {
 
     private func refusal(of peer: SocketAddress?) -> STUNErrorCode? {
         guard let peer else { return .badRequest }
-        guard peer.ip.family == policy.relayedAddress.family else { return .peerAddressFamilyMismatch }
+        guard policy.addresses[peer.ip.family] != nil else { return .peerAddressFamilyMismatch }
         return policy.permits(peer) ? nil : .forbidden
     }
 

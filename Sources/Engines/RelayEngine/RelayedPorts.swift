@@ -1,8 +1,16 @@
+public import Base
 import Synchronization
 
-/// Which ports of the relay address carry a live allocation, seen by all event loops: one bit a port.
+/// What an allocation relays to its peers by (REQUESTED-TRANSPORT, RFC 8656 section 18.8 and RFC 6062).
+public enum RelayedTransport: UInt8, Sendable, BitwiseCopyable {
+    case tcp = 6
+    case udp = 17
+}
+
+/// Which ports of the relay addresses carry a live allocation, per address family and transport, seen by all event
+/// loops: one bit a port.
 ///
-/// Peers on our own relay address are allowed only where this says live.
+/// Peers on our own relay addresses are allowed only where this says live.
 public final class RelayedPorts: Sendable {
     public enum State: Equatable, Sendable {
         /// An allocation has it.
@@ -13,25 +21,45 @@ public final class RelayedPorts: Sendable {
         case foreign
     }
 
-    private let live: PortSet
-    private let known: PortSet
+    private let live: PortSets
+    private let known: PortSets
 
     public init() {
-        live = PortSet()
-        known = PortSet()
+        live = PortSets()
+        known = PortSets()
     }
 
-    public func open(_ port: UInt16) {
-        known.insert(port)
-        live.insert(port)
+    public func open(_ port: UInt16, _ family: IPAddress.Family, _ transport: RelayedTransport = .udp) {
+        known[family, transport].insert(port)
+        live[family, transport].insert(port)
     }
 
-    public func close(_ port: UInt16) {
-        live.remove(port)
+    public func close(_ port: UInt16, _ family: IPAddress.Family, _ transport: RelayedTransport = .udp) {
+        live[family, transport].remove(port)
     }
 
-    public func state(of port: UInt16) -> State {
-        live.contains(port) ? .live : known.contains(port) ? .former : .foreign
+    public func state(
+        of port: UInt16, _ family: IPAddress.Family, _ transport: RelayedTransport = .udp
+    ) -> State {
+        if live[family, transport].contains(port) { return .live }
+        return known[family, transport].contains(port) ? .former : .foreign
+    }
+}
+
+/// One set for each family and transport.
+private struct PortSets: Sendable {
+    private let v4UDP = PortSet()
+    private let v4TCP = PortSet()
+    private let v6UDP = PortSet()
+    private let v6TCP = PortSet()
+
+    subscript(family: IPAddress.Family, transport: RelayedTransport) -> PortSet {
+        switch (family, transport) {
+        case (.v4, .udp): v4UDP
+        case (.v4, .tcp): v4TCP
+        case (.v6, .udp): v6UDP
+        case (.v6, .tcp): v6TCP
+        }
     }
 }
 

@@ -197,7 +197,7 @@ final class RelayLoop: @unchecked Sendable {
             return engine.refuseAllocation(pending, .insufficientCapacity, into: output)
         }
         let port = relay.socket.localAddress.port
-        shared.ports.open(port)
+        shared.ports.open(port, bound.family)
         let (id, count) = engine.completeAllocation(pending, port: port, now: loop.now, into: output)
         relay.id = id
         while relays.count <= Int(id.index) { relays.append(nil) }
@@ -244,7 +244,7 @@ final class RelayLoop: @unchecked Sendable {
         if let socket = relays[index]?.socket { shared.metrics.overflowed(UInt64(socket.overflowCount)) }
         relays[index]?.socket.close()
         relays[index] = nil
-        shared.ports.close(closed.relayed.port)
+        shared.ports.close(closed.relayed.port, closed.relayed.ip.family)
         shared.withQuota { $0.release(for: closed.user) }
     }
 }

@@ -67,10 +67,15 @@ package final class RelayService: Service {
                 maxAllocations: configuration.maxAllocations,
                 maxAllocationsPerUser: configuration.maxAllocationsPerUser),
             metrics: RelayMetrics(metrics))
+        let ports = ownPorts + configuration.refusedPeerPorts + [address.port]
+        var rules = PeerPolicy.Rules()
+        rules.ownAddresses = hostAddresses + [address.ip]
+        rules.ownUDPPorts = ports
+        rules.ownTCPPorts = ports
+        rules.allowsLoopback = configuration.allowLoopbackPeers
         let policy = PeerPolicy(
-            relayedAddress: relayedAddress, boundAddress: bound, ownAddresses: hostAddresses + [address.ip],
-            ownPorts: ownPorts + configuration.refusedPeerPorts + [address.port],
-            allowsLoopback: configuration.allowLoopbackPeers, relayedPorts: shared.ports)
+            addresses: RelayAddresses(RelayAddress(relayed: relayedAddress, bound: bound)), rules: rules,
+            relayedPorts: shared.ports)
         self.shared = shared
         let engine = configuration.engine(nonceSecret: randomBytes(20))
         relayLoops = listeners.map {
