@@ -34,13 +34,9 @@ enum Command {
 
     init(_ arguments: [String]) throws {
         var plan = Plan()
-        var rest = arguments[...]
-        while let argument = rest.popFirst() {
-            func value() throws -> String {
-                guard let value = rest.popFirst() else { throw BadUsage("\(argument) needs a value") }
-                return value
-            }
-            switch argument {
+        var words = ArgumentReader(arguments)
+        while let option = words.next() {
+            switch option {
             case "--help", "-h":
                 self = .help
                 return
@@ -48,28 +44,22 @@ enum Command {
                 self = .serve
                 return
             case "--rounds":
-                guard let rounds = Int(try value()), (1...1000).contains(rounds)
-                else { throw BadUsage("--rounds takes a number from 1 to 1000") }
-                plan.rounds = rounds
+                plan.rounds = try words.number(in: 1...1000)
             case "--seconds":
-                guard let seconds = Double(try value()), (0.1...600).contains(seconds)
-                else { throw BadUsage("--seconds takes a number from 0.1 to 600") }
-                plan.secondsPerLoad = seconds
+                plan.secondsPerLoad = try words.number(in: 0.1...600)
             case "--patience":
-                guard let seconds = Int(try value()), (0...86_400).contains(seconds)
-                else { throw BadUsage("--patience takes a number of seconds from 0 to 86400") }
-                plan.patienceSeconds = seconds
+                plan.patienceSeconds = try words.number(in: 0...86_400)
             case "--server":
-                guard let server = Server(rawValue: try value())
+                guard let server = Server(rawValue: try words.value())
                 else { throw BadUsage("--server takes one of the names that --help lists") }
                 plan.servers = [server]
             case "--load":
-                let name = try value()
+                let name = try words.value()
                 plan.loads = Load.all.filter { $0.name == name }
                 guard !plan.loads.isEmpty
                 else { throw BadUsage("--load takes one of the names that --help lists") }
             default:
-                throw BadUsage("unknown argument \(argument); see --help")
+                throw BadUsage("unknown argument \(option); see --help")
             }
         }
         self = .compare(plan)

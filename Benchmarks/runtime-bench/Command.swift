@@ -69,53 +69,43 @@ enum Command {
 
     init(_ arguments: [String]) throws {
         var plan = Plan()
-        var rest = arguments[...]
-        while let argument = rest.popFirst() {
-            func value() throws -> String {
-                guard let value = rest.popFirst() else { throw BadUsage("\(argument) needs a value") }
-                return value
-            }
-            switch argument {
+        var words = ArgumentReader(arguments)
+        while let option = words.next() {
+            switch option {
             case "--help", "-h":
                 self = .help
                 return
             case "--serve":
-                self = .serve(directory: try value())
+                self = .serve(directory: try words.value())
                 return
             case "--serve-udp":
-                self = .serveUDP(try Self.role(try value()))
+                self = .serveUDP(try Self.role(try words.value()))
                 return
             case "--serve-udp-c":
-                self = .serveUDPInC(try Self.role(try value()))
+                self = .serveUDPInC(try Self.role(try words.value()))
                 return
             case "--hold":
                 let (port, kind, count) = (
-                    UInt16(try value()), HeldConnections.Kind(rawValue: try value()), Int(try value())
+                    UInt16(try words.value()), HeldConnections.Kind(rawValue: try words.value()), Int(try words.value())
                 )
                 guard let port, let kind, let count else { throw BadUsage("--hold takes a port, a kind and a number") }
                 self = .hold(port: port, kind, count: count)
                 return
             case "--rounds":
-                guard let rounds = Int(try value()), (1...1000).contains(rounds)
-                else { throw BadUsage("--rounds takes a number from 1 to 1000") }
-                plan.rounds = rounds
+                plan.rounds = try words.number(in: 1...1000)
             case "--seconds":
-                guard let seconds = Int(try value()), (1...600).contains(seconds)
-                else { throw BadUsage("--seconds takes a number from 1 to 600") }
-                plan.secondsPerScenario = seconds
+                plan.secondsPerScenario = try words.number(in: 1...600)
             case "--connections":
-                guard let connections = Int(try value()), (100...1_000_000).contains(connections)
-                else { throw BadUsage("--connections takes a number from 100 to 1000000") }
-                plan.connections = connections
+                plan.connections = try words.number(in: 100...1_000_000)
             case "--server":
-                let which = try value()
+                let which = try words.value()
                 guard which == "ours" || which == "peer" else { throw BadUsage("--server takes ours or peer") }
                 plan.isOursAlone = which == "ours"
             case "--only":
-                plan.restrict(to: try value().split(separator: ","))
+                plan.restrict(to: try words.value().split(separator: ","))
                 guard !plan.isEmpty else { throw BadUsage("--only names nothing that there is; see --help") }
             default:
-                throw BadUsage("unknown argument \(argument); see --help")
+                throw BadUsage("unknown argument \(option); see --help")
             }
         }
         self = .measure(plan)
