@@ -195,9 +195,8 @@ extension HTTP2Connection {
 
     /// Waits until a part of a file can be read without waiting for a disk.
     func load(_ file: Int32, offset: Int, count: Int) async throws {
-        if FileReads.isResident(file, offset: Int64(offset), count: count) { return }
         do {
-            try await loop.fileReads.load(file, offset: Int64(offset), count: count)
+            try await loop.fileReads.makeResident(file, offset: Int64(offset), count: count)
         } catch {
             throw EdgeError(.io, "a file could not be read", side: .internal, cause: error)
         }

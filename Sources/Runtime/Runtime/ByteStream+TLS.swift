@@ -135,7 +135,7 @@ extension ByteStream {
         var count = skerry_read_resident(file, scratch.baseAddress, piece, offset)
         if count < 0 {
             if count == -Int(EAGAIN) {
-                try await load(file, offset: offset, count: min(left, Self.fileBytes))
+                try await makeResident(file, offset: offset, count: min(left, Self.fileBytes))
                 try throwIfUnsendable()
             }
             count = pread(file, scratch.baseAddress, piece, Int(offset))

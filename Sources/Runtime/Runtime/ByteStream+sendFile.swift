@@ -28,10 +28,8 @@ extension ByteStream {
             } else {
                 if offset == residentEnd {
                     let part = min(left, Self.fileBytes)
-                    if !FileReads.isResident(file, offset: offset, count: part) {
-                        try await load(file, offset: offset, count: part)
-                        try throwIfUnsendable()
-                    }
+                    try await makeResident(file, offset: offset, count: part)
+                    try throwIfUnsendable()
                     residentEnd += Int64(part)
                 }
                 let sent = skerry_sendfile(descriptor, file, offset, Int(residentEnd - offset))
@@ -51,9 +49,9 @@ extension ByteStream {
     }
 
     /// Waits until the page cache has the range, or what the file has of it.
-    func load(_ file: Int32, offset: Int64, count: Int) async throws(StreamError) {
+    func makeResident(_ file: Int32, offset: Int64, count: Int) async throws(StreamError) {
         do {
-            try await loop.fileReads.load(file, offset: offset, count: count)
+            try await loop.fileReads.makeResident(file, offset: offset, count: count)
         } catch let error as SystemError {
             throw .failed(error)
         } catch {

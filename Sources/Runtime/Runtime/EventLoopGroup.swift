@@ -6,13 +6,14 @@ import Synchronization
 public final class EventLoopGroup: Sendable {
     public let loops: [EventLoop]
     /// Reads files that the page cache does not have, for all of the loops.
-    public let fileReads = FileReads()
+    public let fileReads: FileReads
     private let turn = Atomic<Int>(0)
     private let watchdog = Mutex<LoopWatchdog?>(nil)
 
     /// Starts `count` loops; their threads are named for the group.
-    public init(count: Int, name: String = "loop") throws(SystemError) {
+    public init(count: Int, name: String = "loop", fileReads: FileReads = FileReads()) throws(SystemError) {
         precondition(count > 0)
+        self.fileReads = fileReads
         var created: [EventLoop] = []
         for index in 0..<count {
             created.append(try EventLoop(index: index, name: "\(name)-\(index)", fileReads: fileReads))

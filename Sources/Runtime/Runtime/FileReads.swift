@@ -12,7 +12,7 @@ public final class FileReads: Sendable {
     public let loads = Counter()
 
     private let threads: Int
-    private let queueLimit: Int
+    private let maxWaiting: Int
     private let state = Mutex(State.idle)
 
     private enum State {
@@ -23,22 +23,31 @@ public final class FileReads: Sendable {
 
     /// - Parameters:
     ///   - threads: how many reads a disk works on at once.
-    ///   - queueLimit: reads that may wait; more fail.
-    public init(threads: Int = 4, queueLimit: Int = 65_536) {
+    ///   - maxWaiting: reads that may wait for a thread; more fail.
+    public init(threads: Int = 4, maxWaiting: Int = 65_536) {
         self.threads = threads
-        self.queueLimit = queueLimit
+        self.maxWaiting = maxWaiting
     }
 
     /// Whether the page cache has the whole range; a range that goes on behind the end of the file is not.
-    public static func isResident(_ file: Int32, offset: Int64, count: Int) -> Bool {
+    static func isResident(_ file: Int32, offset: Int64, count: Int) -> Bool {
         let answer = skerry_is_resident(file, offset, count)
         return answer >= 0 ? answer == 1 : samplesAreResident(file, offset: offset, count: count)
+    }
+
+    /// Returns when the page cache has the range, or what the file has of it.
+    ///
+    /// - Throws: as `load`.
+    public func makeResident(_ file: Int32, offset: Int64, count: Int) async throws {
+        if !Self.isResident(file, offset: offset, count: count) {
+            try await load(file, offset: offset, count: count)
+        }
     }
 
     /// Returns when the range has been read in.
     ///
     /// - Throws: `SystemError`, or `EdgeError` `.exhausted` when too many wait.
-    public func load(_ file: Int32, offset: Int64, count: Int) async throws {
+    func load(_ file: Int32, offset: Int64, count: Int) async throws {
         loads.increment()
         try await runningPool().run { try Self.readIn(file, offset: offset, count: count) }
     }
@@ -58,7 +67,7 @@ public final class FileReads: Sendable {
             case .running(let pool): return pool
             case .shutDown: throw EdgeError(.closed, "the event loops are shut down", side: .internal)
             case .idle:
-                let pool = BlockingPool(threads: threads, name: "disk", queueLimit: queueLimit)
+                let pool = BlockingPool(threads: threads, name: "disk", queueLimit: maxWaiting)
                 state = .running(pool)
                 return pool
             }

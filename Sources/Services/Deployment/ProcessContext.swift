@@ -47,8 +47,10 @@ package func runProcess<Configuration: ProcessConfigurable>(
     let logger = Logger(label: name, level: configuration.process.logLevel, sink: StandardErrorLogSink())
     let loops: EventLoopGroup
     do {
-        let count = configuration.process.eventLoops
-        loops = try EventLoopGroup(count: count == 0 ? EventLoopGroup.processorCount : count, name: "loop")
+        let process = configuration.process
+        loops = try EventLoopGroup(
+            count: process.eventLoops == 0 ? EventLoopGroup.processorCount : process.eventLoops, name: "loop",
+            fileReads: FileReads(threads: process.fileReadThreads, maxWaiting: process.maxWaitingFileReads))
     } catch {
         complain("no event loops: \(error)")
         exit(1)
