@@ -18,6 +18,7 @@ private final class Laboratory: DTLSServerHandler {
     var received: [String] = []
     var opened: [DTLSAssociation] = []
     var onOpened: (DTLSAssociation) -> Void = { _ in }
+    var admits: (SocketAddress) -> Bool = { _ in true }
     var closed = 0
     /// What the clients have opened.
     var answers: [String] = []
@@ -43,6 +44,7 @@ private final class Laboratory: DTLSServerHandler {
 
     deinit { space.deallocate() }
 
+    func admitsHandshake(from address: SocketAddress) -> Bool { admits(address) }
     func associationOpened(_ association: DTLSAssociation) {
         opened.append(association)
         onOpened(association)
@@ -273,6 +275,31 @@ private func onLoop(_ body: @escaping @Sendable (EventLoop) async throws -> Void
         }
     }
 
+    @Test func `who is not admitted gets no handshake, and loses nothing that stands`() async throws {
+        try await onLoop { loop in
+            let laboratory = try Laboratory(on: loop)
+            let server = try #require(laboratory.server)
+            let standing = try laboratory.connect(from: 1)
+            try laboratory.deliver()
+            var asked: [UInt16] = []
+            laboratory.admits = {
+                asked.append($0.port)
+                return $0.port == 3
+            }
+            let again = try laboratory.connect(from: 1)
+            try laboratory.connect(from: 2)
+            let admitted = try laboratory.connect(from: 3)
+            try laboratory.deliver()
+            // Once for each, after its cookie.
+            #expect(asked == [1, 2, 3] && server.refusals == 2 && server.handshakesUnderWay == 0)
+            #expect(again.state == .handshaking && admitted.state == .open && server.count == 2)
+            laboratory.clients[SocketAddress(.loopbackV4, port: 1)] = standing
+            #expect(laboratory.say("here", standing))
+            try laboratory.deliver()
+            #expect(laboratory.answers == ["here"])
+        }
+    }
+
     @Test func `garbage changes nothing`() async throws {
         try await onLoop { loop in
             let laboratory = try Laboratory(on: loop)
@@ -407,6 +434,26 @@ private func onLoop(_ body: @escaping @Sendable (EventLoop) async throws -> Void
             for port in 4...6 as ClosedRange<UInt16> { try laboratory.connect(from: port) }
             try laboratory.deliver()
             #expect(server.count == 0 && server.handshakesUnderWay == 0)
+            // Closed for good: no hello is answered, not even with a cookie.
+            laboratory.onOpened = { _ in }
+            try laboratory.connect(from: 7)
+            #expect(laboratory.toServer.count == 1)
+            try laboratory.deliver()
+            #expect(server.count == 0 && laboratory.opened.count == 4 && server.handshakesCompleted == 4)
+        }
+    }
+
+    @Test func `an association may be kept for longer than its server`() async throws {
+        try await onLoop { loop in
+            let laboratory = try Laboratory(on: loop)
+            try laboratory.connect(from: 7)
+            try laboratory.deliver()
+            laboratory.server = nil
+            let association = try #require(laboratory.opened.first)
+            #expect([UInt8](1...9).withUnsafeBytes { association.send($0) })
+            association.close()
+            #expect(![UInt8](1...9).withUnsafeBytes { association.send($0) })
+            #expect(laboratory.toClients.count == 2)
         }
     }
 

@@ -10,14 +10,17 @@ public final class DTLSAssociation {
     /// Until then, where it stands in the server's list of handshakes.
     var handshakeIndex = 0
     private let begin: MonotonicInstant
-    private unowned let server: DTLSServer
+    /// Whoever keeps the association may do so for longer than the server stands.
+    private weak var server: DTLSServer?
+    private let loop: EventLoop
     private var timer: TimerID?
 
     init(_ session: DTLSSession, with address: SocketAddress, of server: DTLSServer) {
         self.session = session
         self.server = server
+        loop = server.loop
         remoteAddress = address
-        begin = server.loop.now
+        begin = loop.now
         lastArrival = begin
     }
 
@@ -28,7 +31,10 @@ public final class DTLSAssociation {
     public func send(_ bytes: UnsafeRawBufferPointer) -> Bool { session.send(bytes) }
 
     /// Tells the client, and forgets it. Closing twice does nothing.
-    public func close() { server.end(self) }
+    public func close() {
+        guard let server else { return session.close() }
+        server.end(self)
+    }
 
     /// The protocol chosen by ALPN (RFC 7301).
     public var applicationProtocol: String? { session.applicationProtocol }
@@ -43,29 +49,30 @@ public final class DTLSAssociation {
 
     // MARK: Its timer
 
-    func isOverdue(at now: MonotonicInstant) -> Bool { now >= deadline }
+    func isOverdue(at now: MonotonicInstant, by configuration: DTLSServer.Configuration) -> Bool {
+        now >= deadline(configuration)
+    }
 
-    private var deadline: MonotonicInstant {
+    private func deadline(_ configuration: DTLSServer.Configuration) -> MonotonicInstant {
         session.state == .open
-            ? lastArrival + .milliseconds(server.configuration.idleTimeoutMs)
-            : begin + .milliseconds(server.configuration.handshakeTimeoutMs)
+            ? lastArrival + .milliseconds(configuration.idleTimeoutMs)
+            : begin + .milliseconds(configuration.handshakeTimeoutMs)
     }
 
     /// Sets the timer for what comes first: a retransmission, or the end of the patience.
-    func arm() {
+    func arm(_ configuration: DTLSServer.Configuration) {
         disarm()
-        let now = server.loop.now
-        var next = deadline
-        if let wait = session.retransmitsIn { next = min(next, now + wait) }
-        timer = server.loop.schedule(at: next) { [weak self] in
+        var next = deadline(configuration)
+        if let wait = session.retransmitsIn { next = min(next, loop.now + wait) }
+        timer = loop.schedule(at: next) { [weak self] in
             guard let self else { return }
             timer = nil
-            server.tick(self)
+            server?.tick(self)
         }
     }
 
     func disarm() {
-        if let timer { server.loop.cancel(timer) }
+        if let timer { loop.cancel(timer) }
         timer = nil
     }
 }

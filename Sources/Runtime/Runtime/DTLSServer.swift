@@ -3,11 +3,18 @@ import Crypto
 
 /// What a server of DTLS tells about its associations. Called on the loop.
 public protocol DTLSServerHandler: AnyObject {
+    /// Whether a client that has shown a good cookie, so has this address, may begin a handshake, which costs a signature. By default
+    /// all may.
+    func admitsHandshake(from address: SocketAddress) -> Bool
     func associationOpened(_ association: DTLSAssociation)
     /// One record. The bytes, and `DTLSServer.headroom` before and `tailroom` behind them, may be written during the call.
     func association(_ association: DTLSAssociation, received record: UnsafeMutableRawBufferPointer)
     /// Once, for each that was opened.
     func associationClosed(_ association: DTLSAssociation)
+}
+
+extension DTLSServerHandler {
+    public func admitsHandshake(from address: SocketAddress) -> Bool { true }
 }
 
 /// The called side of DTLS 1.2 for many clients behind one UDP socket: datagrams are handed to it, and it hands out those to send.
@@ -47,7 +54,7 @@ public final class DTLSServer {
     public var handshakesUnderWay: Int { handshakes.count }
     public private(set) var handshakesCompleted: UInt64 = 0
     public private(set) var handshakesFailed: UInt64 = 0
-    /// Good hellos without an answer, because there were too many clients.
+    /// Good hellos without an answer, because there were too many clients, or the handler did not admit this one.
     public private(set) var refusals: UInt64 = 0
 
     let configuration: Configuration
@@ -60,6 +67,7 @@ public final class DTLSServer {
     private var handshakes: [DTLSAssociation] = []
     /// For hellos without an association: used again until one shows a good cookie, whose it is then.
     private var listener: DTLSSession?
+    private var isClosed = false
     private let memory = UnsafeMutableRawBufferPointer.allocate(
         byteCount: headroom + DTLSSession.maxRecordBytes + tailroom, alignment: 64)
 
@@ -80,9 +88,10 @@ public final class DTLSServer {
 
     deinit { memory.deallocate() }
 
-    /// Takes a datagram that has come in. Whatever is no DTLS is dropped.
+    /// Takes a datagram that has come in. Whatever is no DTLS is dropped; after `close`, everything is.
     public func receive(_ datagram: UnsafeRawBufferPointer, from source: SocketAddress) {
         loop.preconditionOnLoop()
+        guard !isClosed else { return }
         let standing = associations[source]
         if let hello = ClientHelloPrefix(datagram), !(standing.map { hello.belongs(to: $0.session) } ?? false) {
             listen(datagram, from: source, replacing: standing)
@@ -97,9 +106,11 @@ public final class DTLSServer {
         return association
     }
 
-    /// Ends every association, and tells the clients.
+    /// Ends every association, and tells the clients; no other is made from then on. Closing twice does nothing.
     public func close() {
         loop.preconditionOnLoop()
+        isClosed = true
+        listener = nil
         for association in Array(associations.values) { end(association) }
     }
 
@@ -114,9 +125,14 @@ public final class DTLSServer {
             cookies.withCookies(
                 for: source, now: loop.now, { session.listen(datagram, cookie: $0, previousCookie: $1) })
         else { return }
+        listener = nil
+        guard handler.admitsHandshake(from: source) else {
+            refusals += 1
+            return
+        }
         // A client that has lost its state begins anew from the same address (RFC 6347 section 4.2.8).
         if let standing { end(standing) }
-        listener = nil
+        guard !isClosed else { return }
         if handshakes.count >= configuration.maxHandshakes, let any = handshakes.randomElement() { end(any) }
         guard associations.count < configuration.maxAssociations else {
             refusals += 1
@@ -157,7 +173,7 @@ public final class DTLSServer {
             return end(association)
         }
         switch association.session.state {
-        case .handshaking: association.arm()
+        case .handshaking: association.arm(configuration)
         case .open: if !association.isAnnounced { announce(association) }
         case .closed: end(association)
         }
@@ -168,16 +184,16 @@ public final class DTLSServer {
         endHandshake(association)
         association.lastArrival = loop.now
         handshakesCompleted += 1
-        association.arm()
+        association.arm(configuration)
         handler.associationOpened(association)
     }
 
     /// Retransmits, or gives up a client that is silent for too long. Called by the association's timer.
     func tick(_ association: DTLSAssociation) {
-        guard association.isOverdue(at: loop.now) else {
+        guard association.isOverdue(at: loop.now, by: configuration) else {
             return proceed(association) { () throws(StreamError) in
                 try association.session.retransmit()
-                association.arm()
+                association.arm(configuration)
             }
         }
         end(association)
