@@ -12,7 +12,7 @@ extension FuzzTarget {
         let unknown = message.unknownAttributes(limit: .max)
         try hold(message.isUnderstood == unknown.isEmpty, "understood, with attributes that are not")
         try hold(unknown.count <= attributes.count, "more unknown attributes than attributes")
-        _ = message.hasValidIntegrity(key: key)
+        _ = message.hasValidIntegrity(key)
         for attribute in attributes { readValues(message, attribute.type) }
 
         // Integrity and fingerprint have to fit, too.
@@ -30,7 +30,7 @@ extension FuzzTarget {
         try holdEqual(answered.addresses, addresses, "addresses")
     }
 
-    private static let key: [UInt8] = Array("skerry".utf8)
+    private static let key = LongTermKey(username: "skerry", realm: "skerry", password: "skerry")
 
     struct WrittenAttribute: Equatable {
         var type: STUNAttributeType
@@ -51,7 +51,7 @@ extension FuzzTarget {
             transactionID = message.transactionID
             attributes = FuzzTarget.attributes(of: message, in: bytes)
             addresses = socketAddresses(in: message)
-            isAuthentic = message.hasFingerprint && message.hasValidIntegrity(key: FuzzTarget.key)
+            isAuthentic = message.hasFingerprint && message.hasValidIntegrity(FuzzTarget.key)
         }
     }
 
@@ -98,14 +98,14 @@ extension FuzzTarget {
     }
 
     private static func write(
-        _ type: STUNMessageType, _ transactionID: TransactionID, _ attributes: [WrittenAttribute], key: [UInt8]
+        _ type: STUNMessageType, _ transactionID: TransactionID, _ attributes: [WrittenAttribute], key: LongTermKey
     ) -> [UInt8] {
         let count = attributes.reduce(52) { $0 + 4 + ($1.value.count + 3) & ~3 }
         var buffer = [UInt8](repeating: 0xEE, count: count)
         let written = buffer.withUnsafeMutableBytes { buffer in
             var writer = STUNWriter(into: buffer, type: type, transactionID: transactionID)
             for attribute in attributes { writer.append(attribute.type, bytes: attribute.value) }
-            return writer.finish(integrityKey: key, fingerprint: true)
+            return writer.finish(integrity: (.sha1, key), fingerprint: true)
         }
         return Array(buffer[..<written])
     }

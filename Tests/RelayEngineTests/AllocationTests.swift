@@ -51,11 +51,11 @@ import Testing
         let answer = try #require(
             harness.ask(.allocate, as: client) {
                 $0.append(.requestedTransport, leadingByte: 17)
-                $0.append(STUNAttributeType(rawValue: 0x0022), bytes: Array(repeating: 7, count: 8))
+                $0.append(STUNAttributeType(rawValue: 0x0024), number: 7)
                 $0.append(STUNAttributeType(rawValue: 0x9999), bytes: [])
             })
         #expect(answer.code == .unknownAttribute)
-        #expect(answer.read { $0.value(.unknownAttributes) } == [0x00, 0x22])
+        #expect(answer.read { $0.value(.unknownAttributes) } == [0x00, 0x24])
         #expect(harness.engine.allocationCount == 0)
     }
 
@@ -131,7 +131,7 @@ import Testing
         harness.refusal = .allocationQuotaReached
         let refused = try #require(harness.allocate(as: client))
         #expect(refused.code == .allocationQuotaReached)
-        #expect(refused.read { $0.hasValidIntegrity(key: client.key.bytes) })
+        #expect(refused.read { $0.hasValidIntegrity(client.key) })
         #expect(harness.engine.allocationCount == 0)
     }
 

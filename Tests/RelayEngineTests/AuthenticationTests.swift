@@ -26,7 +26,7 @@ import Testing
         let client = RelayHarness.Client()
         let answer = try #require(harness.allocate(as: client))
         #expect(answer.isSuccess)
-        #expect(answer.read { $0.hasValidIntegrity(key: client.key.bytes) })
+        #expect(answer.read { $0.hasValidIntegrity(client.key) })
         #expect(answer.read { $0.xorAddress(.xorMappedAddress) } == client.address)
         #expect(answer.read { $0.xorAddress(.xorRelayedAddress) } == SocketAddress(RelayHarness.relay, port: 50_001))
         #expect(answer.read { $0.number(.lifetime) } == 600)
@@ -56,7 +56,7 @@ import Testing
         let client = RelayHarness.Client(secret: Array("south".utf8))
         let answer = try #require(harness.allocate(as: client))
         #expect(answer.code == .unauthenticated)
-        #expect(answer.read { !$0.hasIntegrity && $0.text(.nonce) != nil })
+        #expect(answer.read { $0.integrity == nil && $0.text(.nonce) != nil })
     }
 
     @Test func aStaleNonceIsReplaced() throws {
@@ -89,7 +89,7 @@ import Testing
             var writer = STUNWriter(
                 into: buffer, type: STUNMessageType(.allocate, .request), transactionID: TransactionID(high: 1, low: 1))
             writer.append(.requestedTransport, leadingByte: 17)
-            return writer.finish(integrityKey: [1])
+            return writer.finish(integrity: LongTermKey(bytes: [1]).map { (.sha1, $0) })
         }
         #expect(try #require(harness.answer(Array(buffer[..<count]))).code == .badRequest)
     }

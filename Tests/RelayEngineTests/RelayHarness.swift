@@ -96,7 +96,7 @@ final class RelayHarness {
                 writer.append(.username, text: client.username)
                 writer.append(.realm, text: realm)
                 writer.append(.nonce, text: nonce)
-                return writer.finish(integrityKey: client.key.bytes, fingerprint: fingerprint)
+                return writer.finish(integrity: (.sha1, client.key), fingerprint: fingerprint)
             }
             return writer.finish(fingerprint: fingerprint)
         }

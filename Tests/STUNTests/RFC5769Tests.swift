@@ -12,8 +12,8 @@ import Testing
         expectEqual(message.text(.username), "evtj:h6vY")
         expectEqual(message.number(STUNAttributeType(rawValue: 0x0024)), 0x6e00_01ff)
         expectEqual(message.hasFingerprint, true)
-        expectEqual(message.hasValidIntegrity(key: Array(RFC5769.password.utf8)), true)
-        expectEqual(message.hasValidIntegrity(key: Array("another".utf8)), false)
+        expectEqual(message.hasValidIntegrity(RFC5769.password), true)
+        expectEqual(message.hasValidIntegrity(LongTermKey(bytes: "another".utf8)!), false)
         expectEqual(message.unknownAttributes(limit: 8), [STUNAttributeType(rawValue: 0x0024)])
     }
 
@@ -24,7 +24,7 @@ import Testing
         expectEqual(message.xorAddress(.xorMappedAddress), SocketAddress("192.0.2.1:32853"))
         expectEqual(message.text(.software), "test vector")
         expectEqual(message.hasFingerprint, true)
-        expectEqual(message.hasValidIntegrity(key: Array(RFC5769.password.utf8)), true)
+        expectEqual(message.hasValidIntegrity(RFC5769.password), true)
     }
 
     @Test func responseToIPv6() throws {
@@ -33,7 +33,7 @@ import Testing
         expectEqual(
             message.xorAddress(.xorMappedAddress), SocketAddress("[2001:db8:1234:5678:11:2233:4455:6677]:32853"))
         expectEqual(message.hasFingerprint, true)
-        expectEqual(message.hasValidIntegrity(key: Array(RFC5769.password.utf8)), true)
+        expectEqual(message.hasValidIntegrity(RFC5769.password), true)
     }
 
     @Test func requestWithLongTermCredentials() throws {
@@ -44,7 +44,7 @@ import Testing
         expectEqual(message.text(.nonce), "f//499k954d6OL34oL9FSTvy64sA")
         expectEqual(message.hasFingerprint, false)
         let key = LongTermKey(username: "マトリックス", realm: "example.org", password: "TheMatrIX")
-        expectEqual(message.hasValidIntegrity(key: key.bytes), true)
+        expectEqual(message.hasValidIntegrity(key), true)
     }
 
     @Test(arguments: [RFC5769.request, RFC5769.responseV4, RFC5769.responseV6])
@@ -67,7 +67,9 @@ import Testing
             writer.append(.nonce, text: "f//499k954d6OL34oL9FSTvy64sA")
             writer.append(.realm, text: "example.org")
             return writer.finish(
-                integrityKey: LongTermKey(username: "マトリックス", realm: "example.org", password: "TheMatrIX").bytes)
+                integrity: (
+                    .sha1, LongTermKey(username: "マトリックス", realm: "example.org", password: "TheMatrIX")
+                ))
         }
         #expect(Array(buffer[..<count]) == RFC5769.longTermRequest)
     }

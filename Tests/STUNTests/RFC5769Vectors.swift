@@ -1,8 +1,9 @@
 import Base
+import STUN
 
 /// The sample messages of RFC 5769 section 2, byte for byte.
 enum RFC5769 {
-    static let password = "VOkJxbRl1RmTxUk/WvJxBt"
+    static let password = LongTermKey(bytes: "VOkJxbRl1RmTxUk/WvJxBt".utf8)!
 
     /// Section 2.1: a request with short-term credentials, as ICE sends it.
     static let request = bytes(

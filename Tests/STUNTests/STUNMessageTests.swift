@@ -6,14 +6,15 @@ import Testing
     static let transactionID = TransactionID(high: 0x0102_0304, low: 0x0506_0708_090A_0B0C)
 
     static func message(
-        _ type: STUNMessageType = STUNMessageType(.allocate, .request), key: [UInt8]? = nil, fingerprint: Bool = false,
+        _ type: STUNMessageType = STUNMessageType(.allocate, .request), integrity: (STUNIntegrity, LongTermKey)? = nil,
+        fingerprint: Bool = false,
         _ body: (inout STUNWriter) -> Void
     ) -> [UInt8] {
         var buffer = [UInt8](repeating: 0, count: 4096)
         let count = buffer.withUnsafeMutableBytes { buffer in
             var writer = STUNWriter(into: buffer, type: type, transactionID: transactionID)
             body(&writer)
-            return writer.finish(integrityKey: key, fingerprint: fingerprint)
+            return writer.finish(integrity: integrity, fingerprint: fingerprint)
         }
         return Array(buffer[..<count])
     }
@@ -55,13 +56,13 @@ import Testing
     }
 
     @Test func attributesAfterIntegrityAreIgnored() throws {
-        let key = Array("key".utf8)
-        var bytes = Self.message(key: key) { $0.append(.lifetime, number: 600) }
+        let key = LongTermKey(bytes: "key".utf8)!
+        var bytes = Self.message(integrity: (.sha1, key)) { $0.append(.lifetime, number: 600) }
         bytes += [0x00, 0x12, 0x00, 0x08, 0, 1, 0, 0, 0, 0, 0, 0]
         bytes += [0x7F, 0xFF, 0x00, 0x00]
         bytes[3] = UInt8(bytes.count - 20)
         let message = try STUNMessage(bytes.span.bytes)
-        expectEqual(message.hasValidIntegrity(key: key), true)
+        expectEqual(message.hasValidIntegrity(key), true)
         expectEqual(message.xorAddress(.xorPeerAddress), nil)
         expectEqual(message.isUnderstood, true)
         expectEqual(message.number(.lifetime), 600)
@@ -111,7 +112,7 @@ import Testing
     /// is accepted can be read in every way.
     @Test func survivesHostileBytes() {
         var generator = Seeded(state: 0x5EED)
-        let whole = Self.message(key: [1], fingerprint: false) {
+        let whole = Self.message(integrity: (.sha1, LongTermKey(bytes: [1])!)) {
             $0.append(.username, text: "1:default:alice")
             $0.append(.xorPeerAddress, xorAddress: SocketAddress(.loopbackV6, port: 9))
             $0.append(.data, bytes: [9, 9, 9])
@@ -138,7 +139,7 @@ import Testing
         guard let message = try? STUNMessage(bytes.span.bytes) else { return }
         _ = message.unknownAttributes(limit: 4)
         _ = message.isUnderstood
-        _ = message.hasValidIntegrity(key: [1])
+        _ = message.hasValidIntegrity(LongTermKey(bytes: [1])!)
         _ = (message.errorCode, message.channelNumber, message.text(.username))
         var current = message.attribute()
         while let attribute = current {

@@ -83,7 +83,7 @@ package final class BlockingTURNClient {
                 writer.append(.realm, text: realm)
                 writer.append(.nonce, text: nonce)
             }
-            count = writer.finish(integrityKey: key?.bytes)
+            count = writer.finish(integrity: key.map { (.sha1, $0) })
         }
         for _ in 0..<3 {
             try socket.send(message)

@@ -1,22 +1,54 @@
 import COpenSSL
+import CShims
 
 /// HMAC (RFC 2104) in one shot.
 public enum HMAC {
     /// 32 bytes.
-    public static func sha256(key: [UInt8], _ message: [UInt8]) -> [UInt8] { compute(key, message, EVP_sha256(), 32) }
-    /// 20 bytes.
-    public static func sha1(key: [UInt8], _ message: [UInt8]) -> [UInt8] { compute(key, message, EVP_sha1(), 20) }
-
-    private static func compute(_ key: [UInt8], _ message: [UInt8], _ algorithm: OpaquePointer?, _ count: Int)
-        -> [UInt8]
-    {
-        [UInt8](unsafeUninitializedCapacity: count) { output, initialized in
-            let done = COpenSSL.HMAC(
-                algorithm, key.isEmpty ? [0] : key, Int32(key.count), message.isEmpty ? [0] : message, message.count,
-                output.baseAddress, nil)
-            precondition(done != nil, "HMAC is not available in libcrypto")
-            initialized = count
+    public static func sha256(key: [UInt8], _ message: [UInt8]) -> [UInt8] {
+        [UInt8](unsafeUninitializedCapacity: 32) { output, initialized in
+            key.withUnsafeBytes { key in
+                message.withUnsafeBytes { sha256(key: key, $0, into: UnsafeMutableRawBufferPointer(output)) }
+            }
+            initialized = 32
         }
+    }
+
+    /// 20 bytes.
+    public static func sha1(key: [UInt8], _ message: [UInt8]) -> [UInt8] {
+        [UInt8](unsafeUninitializedCapacity: 20) { output, initialized in
+            key.withUnsafeBytes { key in
+                message.withUnsafeBytes { sha1(key: key, $0, into: UnsafeMutableRawBufferPointer(output)) }
+            }
+            initialized = 20
+        }
+    }
+
+    /// Authenticates the concatenation of the pieces; allocates nothing.
+    ///
+    /// - Parameter output: room for 32 bytes (precondition).
+    public static func sha256(
+        key: UnsafeRawBufferPointer, _ first: UnsafeRawBufferPointer,
+        _ second: UnsafeRawBufferPointer = UnsafeRawBufferPointer(start: nil, count: 0),
+        into output: UnsafeMutableRawBufferPointer
+    ) {
+        precondition(output.count >= 32)
+        skerry_hmac_sha256(
+            key.baseAddress, key.count, first.baseAddress, first.count, second.baseAddress, second.count,
+            output.bindMemory(to: UInt8.self).baseAddress)
+    }
+
+    /// Authenticates the concatenation of the pieces; allocates nothing.
+    ///
+    /// - Parameter output: room for 20 bytes (precondition).
+    public static func sha1(
+        key: UnsafeRawBufferPointer, _ first: UnsafeRawBufferPointer,
+        _ second: UnsafeRawBufferPointer = UnsafeRawBufferPointer(start: nil, count: 0),
+        into output: UnsafeMutableRawBufferPointer
+    ) {
+        precondition(output.count >= 20)
+        skerry_hmac_sha1(
+            key.baseAddress, key.count, first.baseAddress, first.count, second.baseAddress, second.count,
+            output.bindMemory(to: UInt8.self).baseAddress)
     }
 }
 

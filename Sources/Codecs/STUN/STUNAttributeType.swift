@@ -13,8 +13,14 @@ public struct STUNAttributeType: RawRepresentable, Hashable, Sendable, BitwiseCo
     public static let unknownAttributes = STUNAttributeType(rawValue: 0x000A)
     public static let realm = STUNAttributeType(rawValue: 0x0014)
     public static let nonce = STUNAttributeType(rawValue: 0x0015)
+    public static let messageIntegritySHA256 = STUNAttributeType(rawValue: 0x001C)
+    public static let passwordAlgorithm = STUNAttributeType(rawValue: 0x001D)
+    public static let userhash = STUNAttributeType(rawValue: 0x001E)
     public static let xorMappedAddress = STUNAttributeType(rawValue: 0x0020)
+    public static let passwordAlgorithms = STUNAttributeType(rawValue: 0x8002)
+    public static let alternateDomain = STUNAttributeType(rawValue: 0x8003)
     public static let software = STUNAttributeType(rawValue: 0x8022)
+    public static let alternateServer = STUNAttributeType(rawValue: 0x8023)
     public static let fingerprint = STUNAttributeType(rawValue: 0x8028)
 
     /// RFC 8656 section 18.
@@ -26,38 +32,29 @@ public struct STUNAttributeType: RawRepresentable, Hashable, Sendable, BitwiseCo
     public static let requestedAddressFamily = STUNAttributeType(rawValue: 0x0017)
     public static let evenPort = STUNAttributeType(rawValue: 0x0018)
     public static let requestedTransport = STUNAttributeType(rawValue: 0x0019)
+    public static let dontFragment = STUNAttributeType(rawValue: 0x001A)
+    public static let reservationToken = STUNAttributeType(rawValue: 0x0022)
+    public static let additionalAddressFamily = STUNAttributeType(rawValue: 0x8000)
+    public static let addressErrorCode = STUNAttributeType(rawValue: 0x8001)
+    public static let icmp = STUNAttributeType(rawValue: 0x8004)
+
+    /// RFC 6062 section 6.2.
+    public static let connectionID = STUNAttributeType(rawValue: 0x002A)
+
+    /// RFC 8016 section 3.4.
+    public static let mobilityTicket = STUNAttributeType(rawValue: 0x8030)
+
+    /// RFC 7635 section 6.
+    public static let accessToken = STUNAttributeType(rawValue: 0x001B)
+    public static let thirdPartyAuthorization = STUNAttributeType(rawValue: 0x802E)
+
+    /// RFC 5780 section 7.
+    public static let changeRequest = STUNAttributeType(rawValue: 0x0003)
+    public static let padding = STUNAttributeType(rawValue: 0x0026)
+    public static let responsePort = STUNAttributeType(rawValue: 0x0027)
+    public static let responseOrigin = STUNAttributeType(rawValue: 0x802B)
+    public static let otherAddress = STUNAttributeType(rawValue: 0x802C)
 
     /// Whether a receiver that does not know the attribute must refuse the message (RFC 8489 section 5).
     public var isComprehensionRequired: Bool { rawValue < 0x8000 }
-
-    /// Whether this codec knows the attribute; asked only of those whose comprehension is required.
-    var isUnderstood: Bool {
-        switch self {
-        case .mappedAddress, .username, .messageIntegrity, .errorCode, .unknownAttributes, .realm, .nonce,
-            .xorMappedAddress, .channelNumber, .lifetime, .xorPeerAddress, .data, .xorRelayedAddress,
-            .requestedAddressFamily, .evenPort, .requestedTransport:
-            true
-        default: false
-        }
-    }
-}
-
-/// The numbers of ERROR-CODE (RFC 8489 section 14.8, RFC 8656 section 19).
-public struct STUNErrorCode: RawRepresentable, Error, Hashable, Sendable, BitwiseCopyable {
-    public let rawValue: UInt16
-
-    public init(rawValue: UInt16) { self.rawValue = rawValue }
-
-    public static let badRequest = STUNErrorCode(rawValue: 400)
-    public static let unauthenticated = STUNErrorCode(rawValue: 401)
-    public static let forbidden = STUNErrorCode(rawValue: 403)
-    public static let unknownAttribute = STUNErrorCode(rawValue: 420)
-    public static let allocationMismatch = STUNErrorCode(rawValue: 437)
-    public static let staleNonce = STUNErrorCode(rawValue: 438)
-    public static let addressFamilyNotSupported = STUNErrorCode(rawValue: 440)
-    public static let wrongCredentials = STUNErrorCode(rawValue: 441)
-    public static let unsupportedTransport = STUNErrorCode(rawValue: 442)
-    public static let peerAddressFamilyMismatch = STUNErrorCode(rawValue: 443)
-    public static let allocationQuotaReached = STUNErrorCode(rawValue: 486)
-    public static let insufficientCapacity = STUNErrorCode(rawValue: 508)
 }

@@ -3,7 +3,6 @@ enum STUNHeader {
     static let byteCount = 20
     static let magicCookie: UInt32 = 0x2112_A442
     static let attributeHeaderByteCount = 4
-    static let integrityByteCount = 20
     static let fingerprintByteCount = 4
 
     /// Attribute values are padded to a multiple of four bytes.

@@ -1,5 +1,4 @@
 public import Base
-import Crypto
 
 extension STUNMessage {
     /// A copy of an attribute's value.
@@ -59,19 +58,6 @@ extension STUNMessage {
         default:
             return nil
         }
-    }
-
-    /// Whether MESSAGE-INTEGRITY is there and is that of `key`: HMAC-SHA1 over the message up to the attribute, with
-    /// the length field set as if it ended after it (RFC 8489 section 14.5).
-    public func hasValidIntegrity(key: [UInt8]) -> Bool {
-        guard let integrityOffset else { return false }
-        var covered = bytes.extracting(0..<integrityOffset).array
-        let length = UInt16(integrityOffset + 4 + STUNHeader.integrityByteCount - STUNHeader.byteCount)
-        covered[2] = UInt8(length >> 8)
-        covered[3] = UInt8(truncatingIfNeeded: length)
-        let start = integrityOffset + STUNHeader.attributeHeaderByteCount
-        let given = bytes.extracting(start..<start + STUNHeader.integrityByteCount).array
-        return constantTimeEquals(given, HMAC.sha1(key: key, covered))
     }
 }
 

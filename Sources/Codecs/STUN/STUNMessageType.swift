@@ -8,7 +8,7 @@ public enum STUNClass: UInt16, Sendable, BitwiseCopyable {
     case error = 0b11
 }
 
-/// The method of a STUN message: those of RFC 8489 and RFC 8656 have names.
+/// The method of a STUN message: those of RFC 8489, RFC 8656 and RFC 6062 have names.
 public struct STUNMethod: RawRepresentable, Hashable, Sendable, BitwiseCopyable {
     public let rawValue: UInt16
 
@@ -22,6 +22,9 @@ public struct STUNMethod: RawRepresentable, Hashable, Sendable, BitwiseCopyable 
     public static let data = STUNMethod(rawValue: 0x007)
     public static let createPermission = STUNMethod(rawValue: 0x008)
     public static let channelBind = STUNMethod(rawValue: 0x009)
+    public static let connect = STUNMethod(rawValue: 0x00A)
+    public static let connectionBind = STUNMethod(rawValue: 0x00B)
+    public static let connectionAttempt = STUNMethod(rawValue: 0x00C)
 }
 
 /// Method and class, interleaved in the first 14 bits of a message (RFC 8489 section 5).

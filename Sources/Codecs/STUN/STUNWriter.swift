@@ -1,5 +1,4 @@
 public import Base
-import Crypto
 
 /// Writes a STUN message into a caller's buffer.
 ///
@@ -83,13 +82,19 @@ public struct STUNWriter: ~Copyable {
         }
     }
 
-    /// Sets the length, adds MESSAGE-INTEGRITY when a key is given, then FINGERPRINT when asked for.
+    /// Sets the length, adds MESSAGE-INTEGRITY or MESSAGE-INTEGRITY-SHA256 when a key is given, then FINGERPRINT when asked
+    /// for. Allocates nothing.
     ///
     /// - Returns: the size of the message.
-    public consuming func finish(integrityKey: [UInt8]? = nil, fingerprint addsFingerprint: Bool = false) -> Int {
-        if let integrityKey {
-            setLength(count + STUNHeader.attributeHeaderByteCount + STUNHeader.integrityByteCount)
-            append(.messageIntegrity, bytes: HMAC.sha1(key: integrityKey, [UInt8](buffer[..<count])))
+    public consuming func finish(
+        integrity: (STUNIntegrity, LongTermKey)? = nil, fingerprint addsFingerprint: Bool = false
+    ) -> Int {
+        if let (integrity, key) = integrity {
+            let end = count
+            let offset = reserve(integrity.attribute, count: integrity.byteCount)
+            integrity.authenticate(
+                UnsafeRawBufferPointer(buffer), count: end, attributeByteCount: integrity.byteCount, key: key,
+                into: UnsafeMutableRawBufferPointer(rebasing: buffer[offset...]))
         }
         if addsFingerprint {
             setLength(count + STUNHeader.attributeHeaderByteCount + STUNHeader.fingerprintByteCount)

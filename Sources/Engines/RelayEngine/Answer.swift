@@ -32,7 +32,7 @@ struct Answer {
     func succeed(_ body: (inout STUNWriter) -> Void) -> Int {
         var writer = STUNWriter(into: output, type: STUNMessageType(method, .success), transactionID: transactionID)
         body(&writer)
-        return writer.finish(integrityKey: key?.bytes, fingerprint: wantsFingerprint)
+        return writer.finish(integrity: key.map { (.sha1, $0) }, fingerprint: wantsFingerprint)
     }
 
     func succeedAllocation(relayed: SocketAddress, lifetimeSeconds: UInt32) -> Int {
@@ -53,6 +53,6 @@ struct Answer {
             writer.append(.nonce, text: challenge.nonce)
         }
         if !unknown.isEmpty { writer.append(unknownAttributes: unknown) }
-        return writer.finish(integrityKey: key?.bytes, fingerprint: wantsFingerprint)
+        return writer.finish(integrity: key.map { (.sha1, $0) }, fingerprint: wantsFingerprint)
     }
 }

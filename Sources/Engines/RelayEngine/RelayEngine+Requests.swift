@@ -94,7 +94,7 @@ extension RelayEngine {
         _ message: borrowing STUNMessage, _ tuple: FiveTuple, _ id: AllocationID?, now: MonotonicInstant,
         wallTime: WallTime
     ) throws(STUNErrorCode) -> Identity {
-        guard message.hasIntegrity else { throw .unauthenticated }
+        guard message.integrity != nil else { throw .unauthenticated }
         guard let username = message.text(.username), let realm = message.text(.realm),
             let nonce = message.value(.nonce)
         else { throw .badRequest }
@@ -111,7 +111,7 @@ extension RelayEngine {
                 username: username, realm: realm,
                 password: RESTCredentials.password(username: username, secret: configuration.sharedSecret))
         }
-        guard message.hasValidIntegrity(key: key.bytes) else { throw .unauthenticated }
+        guard message.hasValidIntegrity(key) else { throw .unauthenticated }
         return Identity(username: username, user: credentials.user, key: key)
     }
 

@@ -19,7 +19,7 @@ extension TURNClient {
                 writer.append(.username, text: credentials.username)
                 writer.append(.realm, text: realm)
                 writer.append(.nonce, bytes: nonce)
-                return writer.finish(integrityKey: key.bytes, fingerprint: true)
+                return writer.finish(integrity: (.sha1, key), fingerprint: true)
             }
             return writer.finish(fingerprint: true)
         }
@@ -64,7 +64,7 @@ extension TURNClient {
             throw Self.malformed
         }
         if message.type.messageClass == .success {
-            guard let key, message.hasValidIntegrity(key: key.bytes) else { throw Self.malformed }
+            guard let key, message.hasValidIntegrity(key) else { throw Self.malformed }
             return .success
         }
         guard let code = message.errorCode else { throw Self.malformed }
