@@ -138,6 +138,7 @@ package final class HTTPClient: Sendable {
         if url.isSecure, tls == nil {
             throw EdgeError(.invalid, "this client has no TLS to reach \(url.authority)", side: .internal)
         }
+        if let path = configuration.unixSocketPath { return try connect(toUnixSocket: path, for: url, slot: slot) }
         let connectBy = loop.now + (try remaining(.milliseconds(configuration.connectTimeoutMs), until: deadline))
         let found = try await (resolver ?? Self.sharedResolver).resolve(
             url.host, port: url.port, on: loop, within: connectBy - loop.now)
@@ -168,5 +169,18 @@ package final class HTTPClient: Sendable {
         try Task.checkCancellation()
         throw EdgeError(
             .unavailable, "\(url.authority) cannot be reached", side: .upstream, isRetryable: true, cause: failure)
+    }
+
+    private func connect(
+        toUnixSocket path: String, for url: HTTPURL, slot: HTTPConnectionPool.Slot?
+    ) throws -> HTTPClientConnection {
+        do {
+            return HTTPClientConnection(
+                try ByteStream.connect(toUnixSocket: path, on: loop), to: HTTPConnectionPool.Origin(url), slot: slot,
+                configuration: configuration)
+        } catch {
+            throw EdgeError(
+                .unavailable, "\(path) cannot be reached", side: .upstream, isRetryable: true, cause: error)
+        }
     }
 }

@@ -32,6 +32,8 @@ extension HTTPClient {
         package var maxBodyBytes = 1 << 40
         /// Every address that a name resolves to is judged before it is connected to, and one in a URL likewise.
         package var addresses = AddressPolicy.any
+        /// A socket of the file system that every connection goes to instead of the URL's host.
+        package var unixSocketPath: String?
         package var webSocket = WebSocket.Configuration()
 
         package init() {}

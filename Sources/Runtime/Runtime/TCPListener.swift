@@ -47,7 +47,7 @@ public final class TCPListener: Sendable {
 /// One listening socket.
 ///
 /// `@unchecked Sendable`: its state is used on `loop`'s thread alone.
-private final class Acceptor: DescriptorHandler, @unchecked Sendable {
+final class Acceptor: DescriptorHandler, @unchecked Sendable {
     private let loop: EventLoop
     private let onAccept: @Sendable (ByteStream) -> Void
     private var descriptor: Int32
