@@ -1,58 +1,76 @@
 #!/usr/bin/env python3
-"""Relaying by coturn's client: by channels and by Send indications, between allocations and to a peer; nothing may be lost.
+"""coturn's client in its modes, all at once: channels and indications, and requests that are meant to be refused. Nothing may be
+lost.
 
-usage: turn_uclient.py [--dev var/dev.json] [--edge N] [--mode channel|send|peer]…
-       turn_uclient.py --server HOST:PORT --user USERNAME --credential CREDENTIAL [--mode …]
+usage: turn_uclient.py [--dev var/dev.json] [--edge N] [--mode NAME]…
+       turn_uclient.py --coturn [--mode NAME]…      against coturn's own server
 
-Needs turnutils_uclient and turnutils_peer (coturn) on this host, and a relay that allows loopback peers. Clients of coturn
-before 4.16 choose channel numbers of RFC 5766: the relay needs allow_rfc5766_channel_numbers for the modes channel and
-peer. Exits non-zero if anything is not right.
+Needs turnutils_uclient and turnutils_peer (coturn) on this host. Clients of coturn before 4.16 choose channel numbers of
+RFC 5766: the relay needs allow_rfc5766_channel_numbers. Exits non-zero if anything is not right.
 """
-import argparse
+import concurrent.futures
+import contextlib
 import re
 import socket
 import subprocess
 import time
 
-from lib_checks import check, finish, relay_login
+import lib_relay
+from lib_checks import check, finish
 
-CLIENTS, MESSAGES, BYTES = 4, 200, 172
+CLIENTS, MESSAGES, BYTES = 4, 40, 172
+TIMEOUT_S = 40
+# Of a client that destroys its own requests and then waits for their answers for ever.
+BROKEN_S = 4
+
+# The options of each. Between two clients (-y) unless a peer is named.
+MODES = {
+    "udp channels": "-y -c",
+    "udp indications": "-y -c -s",
+    "udp padded channels": "-y -c -D",
+    "udp extra requests": "-y -c -G",
+    "udp IPv4 asked for": "-y -c -X",
+    "udp peer": "-c PEER",
+    "negative": "-N -y -c",
+    "broken requests udp": "-R -y -c",
+    "gone without a word": "-B -y -c",
+    "gone at once": "-O -y -c",
+}
+# With these it is the relay that is judged, not what becomes of the client.
+UNJUDGED = ("broken requests", "gone ")
 
 
-def uclient(options, relay):
-    host, port, user, credential = relay
-    command = ["turnutils_uclient", *options, "-c", "-m", str(CLIENTS), "-n", str(MESSAGES), "-l", str(BYTES), "-z", "5",
-               "-u", user, "-w", credential, "-p", str(port), host]
-    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=60)
-    return done.returncode, done.stdout
-
-
-def judge(name, result):
-    status, output = result
-    counts = re.findall(r"tot_send_msgs=(\d+), tot_recv_msgs=(\d+)", output)
-    total = CLIENTS * MESSAGES
-    check(name + ": the client ends well", status == 0, output)
-    check(name + f": {total} messages sent and received", bool(counts) and counts[-1] == (str(total), str(total)), output)
-    check(name + ": nothing lost", "Total lost packets 0 (0.000000%)" in output, output)
-
-
-def with_peer(relay):
-    """Two peers of coturn's own, outside the relay, that send everything back."""
-    ports = []
-    for _ in range(2):
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-            probe.bind(("127.0.0.1", 0))
-            ports.append(probe.getsockname()[1])
-    peers = [subprocess.Popen(["turnutils_peer", "-L", "127.0.0.1", "-p", str(port)],
-                              stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) for port in ports]
+def run(name, relay, peer_port):
+    options = MODES[name].split()
+    if "PEER" in options:
+        options[options.index("PEER"):] = ["-e", relay.host, "-r", str(peer_port)]
+    user, credential = relay.login(re.sub(r"\W+", "-", name))
+    command = ["turnutils_uclient", *options, "-m", str(CLIENTS), "-n", str(MESSAGES), "-l", str(BYTES), "-z", "10",
+               "-u", user, "-w", credential, "-p", str(relay.port), relay.host]
+    unjudged = name.startswith(UNJUDGED)
     try:
-        for port in ports:
-            wait_for_echo(port)
-        return uclient(["-e", "127.0.0.1", "-r", str(ports[0])], relay)
+        done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace",
+                              timeout=BROKEN_S if unjudged else TIMEOUT_S)
+    except subprocess.TimeoutExpired as error:
+        return unjudged, f"{' '.join(command)}: not done in time\n{(error.stdout or b'').decode(errors='replace')[-2000:]}"
+    counts = re.findall(r"tot_send_msgs=(\d+), tot_recv_msgs=(\d+)", done.stdout)
+    sent = received = CLIENTS * MESSAGES
+    good = unjudged or done.returncode == 0 and bool(counts) and counts[-1] == (str(sent), str(received))
+    return good, f"{' '.join(command)}: status {done.returncode}, wanted {sent} and {received}\n{done.stdout[-3000:]}"
+
+
+@contextlib.contextmanager
+def peer():
+    """A peer of coturn's own that sends everything back, at a port and the next."""
+    port = lib_relay.free_port()
+    process = subprocess.Popen(["turnutils_peer", "-L", "127.0.0.1", "-p", str(port)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        for one in (port, port + 1):
+            wait_for_echo(one)
+        yield port
     finally:
-        for peer in peers:
-            peer.kill()
-            peer.wait()
+        process.kill()
+        process.wait()
 
 
 def wait_for_echo(port):
@@ -60,30 +78,26 @@ def wait_for_echo(port):
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
         probe.settimeout(0.1)
         while time.monotonic() < deadline:
-            try:
+            with contextlib.suppress(OSError):
                 probe.sendto(b"ready?", ("127.0.0.1", port))
                 if probe.recv(100):
                     return
-            except OSError:
-                pass
     raise SystemExit(f"turnutils_peer does not answer on port {port}")
 
 
-MODES = {
-    "channel": lambda relay: uclient(["-y"], relay),
-    "send": lambda relay: uclient(["-y", "-s"], relay),
-    "peer": with_peer,
-}
+def main():
+    parser = lib_relay.arguments(__doc__)
+    parser.add_argument("--mode", action="append", choices=MODES, metavar="NAME")
+    options = parser.parse_args()
+    modes = options.mode or list(MODES)
+    with lib_relay.relay(options) as relay, peer() as port:
+        with concurrent.futures.ThreadPoolExecutor(len(modes)) as pool:
+            # One after another they would take minutes, nearly all of it pauses of the client's.
+            results = pool.map(lambda name: run(name, relay, port), modes)
+            for name, (good, detail) in zip(modes, results):
+                check(name, good, detail)
+        check("the relay goes on", relay.answers())
+    finish()
 
-parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-parser.add_argument("--dev", default="var/dev.json")
-parser.add_argument("--edge", type=int, default=0)
-parser.add_argument("--server")
-parser.add_argument("--user")
-parser.add_argument("--credential")
-parser.add_argument("--mode", action="append", choices=MODES)
-arguments = parser.parse_args()
-relay = relay_login(arguments)
-for mode in arguments.mode or MODES:
-    judge(mode, MODES[mode](relay))
-finish()
+
+main()
