@@ -5,114 +5,148 @@ import Testing
 @testable import RelayEngine
 
 @Suite struct PeerPolicyTests {
-    /// Ways to name an address that a client must not reach through us.
-    static let refused = [
-        // This host and this network.
-        "127.0.0.1", "127.0.0.2", "127.255.255.254", "0.0.0.0", "0.0.0.1", "0.1.2.3", "0.255.255.255", "::1", "::",
-        // Private, shared, link-local.
-        "10.0.0.1", "10.255.255.255", "172.16.0.1", "172.31.255.255", "192.168.0.1", "192.168.255.255",
-        "100.64.0.1", "100.127.255.255", "169.254.169.254", "169.254.0.1", "fe80::1", "fe80::5efe:8.8.8.8", "febf::1",
-        "fc00::1", "fd00::1", "fdff:ffff::1", "fec0::1",
-        // Multicast, broadcast, reserved.
-        "224.0.0.1", "239.255.255.255", "240.0.0.1", "255.255.255.255", "ff02::1", "ff0e::1",
-        // Documentation, benchmarks, protocol assignments.
-        "192.0.0.8", "192.0.2.1", "198.18.0.1", "198.19.255.255", "198.51.100.1", "203.0.113.1", "192.88.99.1",
-        "2001:db8::1", "3fff::1", "3fff:fff::1", "2001:2::1", "2001:10::1", "100::1", "5f00::1",
-        // IPv4 inside IPv6: mapped, compatible, translated.
-        "::ffff:127.0.0.1", "::ffff:10.0.0.1", "::ffff:8.8.8.8", "::ffff:0.0.0.0", "::ffff:169.254.169.254",
-        "::127.0.0.1", "::10.0.0.1", "::8.8.8.8", "::ffff:0:127.0.0.1", "::ffff:0:8.8.8.8", "::fffe:127.0.0.1",
-        // NAT64.
-        "64:ff9b::127.0.0.1", "64:ff9b::10.0.0.1", "64:ff9b::192.168.1.1", "64:ff9b::169.254.169.254", "64:ff9b::",
-        "64:ff9b::224.0.0.1", "64:ff9b:1::8.8.8.8", "64:ff9b:1:fffe::10.0.0.1", "64:ff9b:0:1::8.8.8.8",
-        // 6to4.
-        "2002:7f00:1::", "2002:7f00:1::1", "2002:a00:1::1", "2002:c0a8:101::1", "2002:a9fe:a9fe::", "2002:e000:1::",
-        "2002::1", "2002:6440:1::1", "2002:ac10:1::1",
-        // Teredo.
-        "2001:0:4136:e378:8000:63bf:3fff:fdd2", "2001::1",
-        // ISATAP.
-        "2a00:1450::5efe:127.0.0.1", "2a00:1450::200:5efe:10.0.0.1", "2a00:1450::5efe:192.168.0.1",
-        "2a00:1450:4001:81b:0:5efe:169.254.169.254", "fd00::5efe:8.8.8.8",
-    ]
+    private static let v6Relay = IPAddress("2a00:1450::1")!
 
     private static func policy(
-        _ relayed: IPAddress, bound: IPAddress? = nil, own: [IPAddress] = [], ports: [UInt16] = [],
-        loopback: Bool = false, _ relayedPorts: RelayedPorts = RelayedPorts()
+        _ relayed: IPAddress = RelayHarness.relay, bound: IPAddress? = nil, _ ports: RelayedPorts = RelayedPorts(),
+        _ change: (inout PeerPolicy.Rules) -> Void = { _ in }
     ) -> PeerPolicy {
         var rules = PeerPolicy.Rules()
-        rules.ownAddresses = own
-        rules.ownUDPPorts = ports
-        rules.ownTCPPorts = ports
-        rules.allowsLoopback = loopback
+        change(&rules)
         return PeerPolicy(
             addresses: RelayAddresses(RelayAddress(relayed: relayed, bound: bound ?? relayed)), rules: rules,
-            relayedPorts: relayedPorts)
+            relayedPorts: ports)
     }
 
-    @Test(arguments: refused)
+    private static func networks(_ texts: String...) -> [IPNetwork] { texts.map { IPNetwork($0)! } }
+
+    @Test func theTableIsLarge() {
+        #expect(Set(RefusedPeers.all).count == RefusedPeers.all.count)
+        #expect(RefusedPeers.all.count >= 130)
+    }
+
+    /// For permissions, channels and connections alike, with relay addresses of either family.
+    @Test(arguments: RefusedPeers.all)
     func refusedUnderAnyEncoding(text: String) throws {
         let ip = try #require(IPAddress(text))
-        for relayed in ["8.8.4.4", "2a00:1450::1"].compactMap({ IPAddress($0) }) {
+        for relayed in [RelayHarness.relay, Self.v6Relay] {
             let policy = Self.policy(relayed)
-            #expect(!policy.permits(SocketAddress(ip, port: 5000)))
-            #expect(!policy.permits(SocketAddress(ip, port: 0)))
+            for transport in [RelayedTransport.udp, .tcp] {
+                let peer = SocketAddress(ip, port: 5000)
+                for use in [PeerPolicy.PeerUse.permission, .channel, .connection] {
+                    #expect(policy.refusal(of: peer, for: use, over: transport) { _ in true } == .forbidden)
+                }
+                #expect(!policy.permits(SocketAddress(ip, port: 0), over: transport))
+            }
         }
     }
 
-    @Test(arguments: ["8.8.4.4", "64:ff9b::8.8.4.4", "2002:808:404::1", "2a00:1450::5efe:8.8.4.4"])
-    func ownAddressesAreRefusedUnderAnyEncoding(text: String) throws {
-        let ip = try #require(IPAddress(text))
-        let (relayed, own) = (try #require(IPAddress("2a00:1450::1")), try #require(IPAddress("8.8.4.4")))
-        let policy = Self.policy(relayed, own: [own])
-        #expect(!policy.permits(SocketAddress(ip, port: 5000)))
-    }
-
-    @Test(arguments: refused.filter { !$0.hasPrefix("127.") && $0 != "::1" })
+    @Test(arguments: RefusedPeers.plain + RefusedPeers.carried)
     func developmentOpensLoopbackAlone(text: String) throws {
-        let ip = try #require(IPAddress(text))
-        let policy = Self.policy(.loopbackV4, ports: [3478], loopback: true)
-        #expect(!policy.permits(SocketAddress(ip, port: 5000)))
+        let policy = Self.policy(.loopbackV4) { $0.allowsLoopback = true }
+        #expect(!policy.permits(SocketAddress(try #require(IPAddress(text)), port: 5000)))
     }
 
     @Test(arguments: [
         "8.8.8.8", "1.1.1.1", "11.0.0.1", "172.15.255.255", "172.32.0.1", "100.63.255.255", "100.128.0.1", "126.0.0.1",
         "128.0.0.1", "169.253.0.1", "192.167.0.1", "198.17.0.1", "198.20.0.1", "223.255.255.255", "192.0.1.1",
         "2a00:1450::1", "2600::1", "2001:4860:4860::8888", "64:ff9b::8.8.8.8", "2002:808:808::1", "2a00::5efe:8.8.8.8",
-        "3ffe::1",
+        "2002:808:808::5efe:9.9.9.9", "3ffe::1",
     ])
     func theInternetIsAllowed(text: String) throws {
-        let policy = Self.policy(RelayHarness.relay, ports: [5000])
+        let policy = Self.policy { $0.ownPorts = [5000] }
         #expect(policy.permits(SocketAddress(try #require(IPAddress(text)), port: 5000)))
+    }
+
+    @Test func whatIsWrongAboutAPeerBesides() {
+        let policy = Self.policy()
+        let peer = SocketAddress("9.9.9.9:0")!
+        for use in [PeerPolicy.PeerUse.permission, .channel, .connection] {
+            #expect(policy.refusal(of: nil, for: use, over: .udp) { _ in true } == .badRequest)
+            #expect(
+                policy.refusal(of: peer, for: use, over: .udp) { _ in true }
+                    == (use == .permission ? nil : .badRequest))
+            #expect(
+                policy.refusal(of: RelayHarness.peer, for: use, over: .udp) { $0 == .v6 } == .peerAddressFamilyMismatch)
+        }
+    }
+
+    // MARK: - This host
+
+    @Test(arguments: [
+        "8.8.4.4", "64:ff9b::8.8.4.4", "2002:808:404::1", "2a00:1450::5efe:8.8.4.4", "2002:909:909::5efe:8.8.4.4",
+        "2001:67c:2b0:db32:0:1:808:404",
+    ])
+    func ownAddressesAreRefusedUnderAnyEncoding(text: String) throws {
+        let ip = try #require(IPAddress(text))
+        let policy = Self.policy(Self.v6Relay) {
+            $0.ownAddresses = [RelayHarness.relay]
+            $0.translationPrefixes = Self.networks("2001:67c:2b0:db32:0:1::/96")
+        }
+        #expect(!policy.permits(SocketAddress(ip, port: 5000)))
+    }
+
+    /// What reaches this host by another name is never asked about port by port: there is no such name.
+    @Test(arguments: ["64:ff9b::8.8.4.4", "2002:808:404::1", "2a00:1450::5efe:8.8.4.4", "::ffff:8.8.4.4"])
+    func ownRelayedAddressesHaveOneName(text: String) throws {
+        let ports = RelayedPorts()
+        for family in [IPAddress.Family.v4, .v6] { ports.open(50_000, family) }
+        let policy = PeerPolicy(
+            addresses: RelayAddresses(v4: RelayAddress(RelayHarness.relay), v6: RelayAddress(Self.v6Relay)),
+            rules: .init(), relayedPorts: ports)
+        #expect(policy.permits(SocketAddress(RelayHarness.relay, port: 50_000)))
+        #expect(!policy.permits(SocketAddress(try #require(IPAddress(text)), port: 50_000)))
     }
 
     @Test func ownListenersAreNeverPeers() {
         let ports = RelayedPorts()
         ports.open(3478, .v4)
-        for allowsLoopback in [false, true] {
-            let policy = Self.policy(
-                .loopbackV4, own: [.loopbackV4, .loopbackV6], ports: [3478, 8480], loopback: allowsLoopback, ports)
-            for ip in ["127.0.0.1", "127.0.0.2", "::1"].compactMap({ IPAddress($0) }) {
-                for port: UInt16 in [3478, 8480] { #expect(!policy.permits(SocketAddress(ip, port: port))) }
+        let everything = Self.networks("0.0.0.0/0", "::/0")
+        for allowed in [[], everything] {
+            for allowsLoopback in [false, true] {
+                let policy = Self.policy(.loopbackV4, ports) {
+                    $0.ownAddresses = ["127.0.0.1", "::1", "10.0.0.5", "2a00:1450::2"].map { IPAddress($0)! }
+                    $0.ownPorts = [3478, 8480]
+                    $0.allowed = allowed
+                    $0.allowsLoopback = allowsLoopback
+                }
+                for ip in [
+                    "127.0.0.1", "127.0.0.2", "::1", "10.0.0.5", "2a00:1450::2", "0.0.0.0", "::", "::ffff:127.0.0.1",
+                    "::127.0.0.1", "64:ff9b::10.0.0.5", "2002:7f00:1::1",
+                ] {
+                    for (port, transport) in [(3478, .udp), (3478, .tcp), (8480, .udp), (8480, RelayedTransport.tcp)] {
+                        #expect(!policy.permits(SocketAddress(IPAddress(ip)!, port: UInt16(port)), over: transport))
+                    }
+                }
+                #expect(policy.permits(SocketAddress("10.0.0.5:22")!) == !allowed.isEmpty)
             }
         }
     }
 
     @Test func ownRelayedAddressesArePeersWhileLive() {
         let ports = RelayedPorts()
-        let policy = Self.policy(
-            RelayHarness.relay, bound: IPAddress("10.0.0.5")!, own: [IPAddress("8.8.4.5")!], ports: [3478], ports)
-        let relayed = SocketAddress(RelayHarness.relay, port: 50_000)
-        #expect(!policy.permits(relayed))
-        ports.open(50_000, .v4)
-        #expect(policy.permits(relayed))
-        #expect(!policy.permits(SocketAddress(RelayHarness.relay, port: 22)))
-        #expect(!policy.permits(SocketAddress(IPAddress("8.8.4.5")!, port: 50_000)))
-        ports.close(50_000, .v4)
-        #expect(!policy.permits(relayed))
+        let policy = Self.policy(bound: IPAddress("10.0.0.5")!, ports) {
+            $0.ownAddresses = [IPAddress("8.8.4.5")!]
+            $0.ownPorts = [3478]
+        }
+        for ip in [RelayHarness.relay, IPAddress("10.0.0.5")!] {
+            let relayed = SocketAddress(ip, port: 50_000)
+            #expect(!policy.permits(relayed))
+            ports.open(50_000, .v4)
+            #expect(policy.permits(relayed))
+            #expect(!policy.permits(SocketAddress(ip, port: 22)))
+            #expect(!policy.permits(SocketAddress(IPAddress("8.8.4.5")!, port: 50_000)))
+            ports.close(50_000, .v4)
+            #expect(!policy.permits(relayed))
+        }
     }
 
     @Test func onLoopbackOnlyPortsThatWereOursAreRefused() {
         let ports = RelayedPorts()
-        let policy = Self.policy(.loopbackV4, ports: [3478], loopback: true, ports)
+        let policy = Self.policy(.loopbackV4, ports) {
+            $0.ownPorts = [3478]
+            $0.allowsLoopback = true
+        }
         let peer = SocketAddress(.loopbackV4, port: 50_000)
         #expect(policy.permits(peer))
         ports.open(50_000, .v4)
@@ -122,41 +156,80 @@ import Testing
     }
 
     /// A port that is live in one family and transport says nothing of the others.
-    @Test func livePortsArePerFamilyAndTransport() throws {
+    @Test func livePortsArePerFamilyAndTransport() {
         let ports = RelayedPorts()
-        let v6 = try #require(IPAddress("2a00:1450::1"))
         let policy = PeerPolicy(
-            addresses: RelayAddresses(v4: RelayAddress(RelayHarness.relay), v6: RelayAddress(v6)), rules: .init(),
-            relayedPorts: ports)
+            addresses: RelayAddresses(v4: RelayAddress(RelayHarness.relay), v6: RelayAddress(Self.v6Relay)),
+            rules: .init(), relayedPorts: ports)
         ports.open(50_000, .v4, .udp)
         ports.open(50_001, .v6, .tcp)
-        let (v4Peer, v6Peer) = (SocketAddress(RelayHarness.relay, port: 50_000), SocketAddress(v6, port: 50_001))
+        let v4Peer = SocketAddress(RelayHarness.relay, port: 50_000)
+        let v6Peer = SocketAddress(Self.v6Relay, port: 50_001)
         #expect(policy.permits(v4Peer, over: .udp) && !policy.permits(v4Peer, over: .tcp))
         #expect(policy.permits(v6Peer, over: .tcp) && !policy.permits(v6Peer, over: .udp))
-        #expect(!policy.permits(SocketAddress(v6, port: 50_000)))
+        #expect(!policy.permits(SocketAddress(Self.v6Relay, port: 50_000)))
         #expect(!policy.permits(SocketAddress(RelayHarness.relay, port: 50_001), over: .tcp))
     }
 
-    @Test func ownPortsAreApartPerTransport() {
-        var rules = PeerPolicy.Rules()
-        rules.ownUDPPorts = [3478]
-        rules.ownTCPPorts = [8480]
-        rules.allowsLoopback = true
-        let policy = PeerPolicy(
-            addresses: RelayAddresses(RelayAddress(.loopbackV4)), rules: rules, relayedPorts: RelayedPorts())
-        let (udp, tcp) = (SocketAddress(.loopbackV4, port: 3478), SocketAddress(.loopbackV6, port: 8480))
-        #expect(!policy.permits(udp) && policy.permits(udp, over: .tcp))
-        #expect(!policy.permits(tcp, over: .tcp) && policy.permits(tcp))
-    }
-
     @Test func namesOfEachFamilyAreTranslatedApart() throws {
-        let (inside, outside) = (try #require(IPAddress("fd00::5")), try #require(IPAddress("2a00:1450::1")))
+        let inside = try #require(IPAddress("fd00::5"))
         let addresses = RelayAddresses(
-            v4: RelayAddress(RelayHarness.relay), v6: RelayAddress(relayed: outside, bound: inside))
-        for (published, local) in [(outside, inside), (RelayHarness.relay, RelayHarness.relay)] {
+            v4: RelayAddress(RelayHarness.relay), v6: RelayAddress(relayed: Self.v6Relay, bound: inside))
+        for (published, local) in [(Self.v6Relay, inside), (RelayHarness.relay, RelayHarness.relay)] {
             let (published, local) = (SocketAddress(published, port: 7), SocketAddress(local, port: 7))
             #expect(addresses.local(published) == local)
             #expect(addresses.published(local) == published)
         }
+    }
+
+    // MARK: - Lists
+
+    @Test func listsOfTheOperator() {
+        let policy = Self.policy {
+            $0.allowed = Self.networks("10.1.0.0/16", "fd00::/16", "2002::/16")
+            $0.denied = Self.networks("10.1.7.0/24", "9.9.9.0/24", "2a00:1450::/32", "2001:470::/32")
+            $0.ownAddresses = [IPAddress("10.1.0.5")!]
+            $0.ownPorts = [3478]
+        }
+        for (peer, isPermitted) in [
+            ("10.1.0.1:53", true), ("10.2.0.1:53", false), ("[fd00::1]:53", true), ("[fd01::1]:53", false),
+            // Deny wins, over the default and over what is allowed, in whatever form.
+            ("10.1.7.1:53", false), ("9.9.9.9:53", false), ("8.8.8.8:53", true), ("[2a00:1450::1]:53", false),
+            ("[64:ff9b::909:909]:53", false), ("[2002:909:909::1]:53", false), ("[2600::5efe:909:909]:53", false),
+            ("[2001:470::5efe:808:808]:53", false),
+            // What is carried inside is allowed by its own network; the outside has to be as well.
+            ("[64:ff9b::a01:1]:53", true), ("[64:ff9b::a02:1]:53", false), ("[2002:a01:1::1]:53", true),
+            ("[2002:a02:1::1]:53", false), ("[::ffff:10.1.0.1]:53", false),
+            // This host where it was allowed, save our own ports, and by its own name alone.
+            ("10.1.0.5:53", true), ("10.1.0.5:3478", false), ("[64:ff9b::a01:5]:53", false),
+        ] {
+            #expect(policy.permits(SocketAddress(peer)!) == isPermitted, "\(peer)")
+        }
+    }
+
+    @Test func whatNamesNoHostIsNeverAllowed() {
+        let policy = Self.policy { $0.allowed = Self.networks("0.0.0.0/0", "::/0") }
+        for ip in ["0.0.0.0", "255.255.255.255", "224.0.0.1", "239.255.255.255", "::", "ff02::1", "::ffff:0.0.0.0"] {
+            #expect(!policy.permits(SocketAddress(IPAddress(ip)!, port: 53)), "\(ip)")
+        }
+        #expect(policy.permits(SocketAddress("[::ffff:10.0.0.1]:53")!))
+    }
+
+    /// RFC 6052 section 2.4: 192.0.2.33 under each length of prefix, here 127.0.0.33 and 9.9.9.33.
+    @Test(arguments: [
+        ("2001:470::/32", "2001:470:7f00:21::", "2001:470:909:921::"),
+        ("2001:470:100::/40", "2001:470:17f:0:21::", "2001:470:109:909:21::"),
+        ("2001:470:122::/48", "2001:470:122:7f00:0:2100::", "2001:470:122:909:9:2100::"),
+        ("2001:470:122:300::/56", "2001:470:122:37f:0:21::", "2001:470:122:309:9:921::"),
+        ("2001:470:122:344::/64", "2001:470:122:344:7f:0:2100:0", "2001:470:122:344:9:909:2100:0"),
+        ("2001:470:122:344::/96", "2001:470:122:344::127.0.0.33", "2001:470:122:344::9.9.9.33"),
+        ("64:ff9b:1::/96", "64:ff9b:1::127.0.0.33", "64:ff9b:1::9.9.9.33"),
+    ])
+    func translationPrefixes(prefix: String, loopback: String, global: String) throws {
+        let policy = Self.policy { $0.translationPrefixes = Self.networks(prefix) }
+        #expect(!policy.permits(SocketAddress(try #require(IPAddress(loopback)), port: 53)))
+        let address = try #require(IPAddress(global))
+        #expect(policy.permits(SocketAddress(address, port: 53)))
+        #expect(address.carriedV4(translatedBy: Self.networks(prefix)).contains(IPAddress("9.9.9.33")!))
     }
 }

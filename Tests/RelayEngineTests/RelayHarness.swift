@@ -67,8 +67,7 @@ final class RelayHarness {
         family = relayed.family
         var rules = PeerPolicy.Rules()
         rules.ownAddresses = ownAddresses
-        rules.ownUDPPorts = ownPorts
-        rules.ownTCPPorts = ownPorts
+        rules.ownPorts = ownPorts
         rules.allowsLoopback = allowsLoopback
         engine = RelayEngine(
             configuration: configuration,

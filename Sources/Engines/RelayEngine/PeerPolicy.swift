@@ -1,18 +1,24 @@
 public import Base
+import STUN
 
 /// Which peers a client may be relayed to. Closed by default: only addresses of the Internet, and of this host only
 /// relayed transport addresses that carry a live allocation (so that two relayed clients reach each other).
 ///
-/// `permits` is asked for every permission, channel and connection. Packets ask only `permitsOwn`, of peers whose
-/// verdict is `byPort`.
+/// Permissions, channels and connections all ask `refusal`. Packets ask only `permitsOwn`, of peers whose verdict is
+/// `byPort`.
 public struct PeerPolicy: Sendable {
     /// What the operator and the deployment say.
     public struct Rules: Equatable, Sendable {
-        /// Addresses of this host: never peers.
+        /// Networks whose addresses are peers although the default denies them; never our own listeners.
+        public var allowed: [IPNetwork] = []
+        /// Networks whose addresses are no peers, whatever else would allow them.
+        public var denied: [IPNetwork] = []
+        /// Prefixes under which the network translates to IPv4 (RFC 6052), besides the well-known one.
+        public var translationPrefixes: [IPNetwork] = []
+        /// Addresses of this host: never peers, unless `allowed`.
         public var ownAddresses: [IPAddress] = []
-        /// Ports on which this deployment listens, on any address of this host: never peers.
-        public var ownUDPPorts: [UInt16] = []
-        public var ownTCPPorts: [UInt16] = []
+        /// Ports on which this deployment listens, on any address of this host: never peers, over UDP nor TCP.
+        public var ownPorts: [UInt16] = []
         /// For development: peers on 127.0.0.0/8 and ::1, save our own ports.
         public var allowsLoopback = false
 
@@ -36,37 +42,27 @@ public struct PeerPolicy: Sendable {
         case denied
     }
 
-    func verdict(_ ip: IPAddress) -> Verdict {
-        if addresses.contains(ip) { return .byPort }
-        switch AddressClass(ip) {
-        case .loopback: return rules.allowsLoopback ? .byPort : .denied
-        case .special: return .denied
-        case .global:
-            let own = rules.ownAddresses
-            let isOwn = own.contains(ip) || AddressClass.inner(ip).map(own.contains) ?? false
-            return isOwn ? .denied : .allowed
-        }
+    /// What a client names a peer for.
+    enum PeerUse: Sendable {
+        /// The port says nothing, unless it is one of ours.
+        case permission
+        case channel
+        case connection
     }
 
-    /// Asked for a peer whose verdict is `byPort`.
-    func permitsOwn(_ peer: SocketAddress, over transport: RelayedTransport = .udp) -> Bool {
-        guard !isOwnPort(peer.port, transport) else { return false }
-        let isOpen = rules.allowsLoopback && AddressClass(peer.ip) == .loopback
-        guard addresses.contains(peer.ip) else { return isOpen }
-        switch relayedPorts.state(of: peer.port, peer.ip.family, transport) {
-        case .live: return true
-        case .former: return false
-        // Another program's port: on loopback that is what a developer's peer is.
-        case .foreign: return isOpen
-        }
-    }
-
-    private func isOwnPort(_ port: UInt16, _ transport: RelayedTransport) -> Bool {
-        switch transport {
-        case .udp: for index in rules.ownUDPPorts.indices where rules.ownUDPPorts[index] == port { return true }
-        case .tcp: for index in rules.ownTCPPorts.indices where rules.ownTCPPorts[index] == port { return true }
-        }
-        return false
+    /// The error that a request has which names this peer; nil for a good one. The one question for all that name peers
+    /// (RFC 8656 sections 9.2 and 12.2, RFC 6062 section 5.2).
+    ///
+    /// - Parameters:
+    ///   - peer: nil where the attribute is missing or malformed.
+    ///   - hasFamily: whether the allocation has relayed transport addresses of the peer's family.
+    func refusal(
+        of peer: SocketAddress?, for use: PeerUse, over transport: RelayedTransport,
+        hasFamily: (IPAddress.Family) -> Bool
+    ) -> STUNErrorCode? {
+        guard let peer, peer.port != 0 || use == .permission else { return .badRequest }
+        guard hasFamily(peer.ip.family) else { return .peerAddressFamilyMismatch }
+        return permits(peer, over: transport) ? nil : .forbidden
     }
 
     /// Whether a client may be relayed to the peer; with port 0, which names no peer, whether to any port there.
@@ -76,6 +72,46 @@ public struct PeerPolicy: Sendable {
         case .denied: false
         case .byPort: peer.port == 0 || permitsOwn(peer, over: transport)
         }
+    }
+
+    func verdict(_ ip: IPAddress) -> Verdict {
+        let carried = ip.carriedV4(translatedBy: rules.translationPrefixes)
+        let addressClass = AddressClass(ip, translatedBy: rules.translationPrefixes)
+        if addressClass == .notUnicast || isDenied(ip) || carried.contains(where: isDenied) { return .denied }
+        if addresses.contains(ip) { return .byPort }
+        let isAllowed = isAllowed(ip)
+        if addressClass == .loopback || rules.ownAddresses.contains(ip) { return isAllowed ? .byPort : .denied }
+        if carried.isEmpty { return isAllowed || addressClass == .global ? .allowed : .denied }
+        // It is as good as what it carries, and that is no way around the questions about this host's ports.
+        guard isAllowed || AddressClass.isRouted(ip, translatedBy: rules.translationPrefixes) else { return .denied }
+        return carried.allSatisfy { verdict($0) == .allowed } ? .allowed : .denied
+    }
+
+    private func isDenied(_ ip: IPAddress) -> Bool { rules.denied.contains { $0.contains(ip) } }
+
+    private func isAllowed(_ ip: IPAddress) -> Bool {
+        if rules.allowsLoopback, ip == .loopbackV6 || ip.family == .v4 && ip.low >> 24 == 127 { return true }
+        for index in rules.allowed.indices where rules.allowed[index].contains(ip) { return true }
+        return false
+    }
+
+    /// Asked for a peer whose verdict is `byPort`.
+    func permitsOwn(_ peer: SocketAddress, over transport: RelayedTransport = .udp) -> Bool {
+        guard !isOwnPort(peer.port) else { return false }
+        guard addresses.contains(peer.ip) else { return isAllowed(peer.ip) }
+        switch relayedPorts.state(of: peer.port, peer.ip.family, transport) {
+        case .live: return true
+        case .former: return false
+        // Another program's port: on loopback that is what a developer's peer is.
+        case .foreign: return isAllowed(peer.ip)
+        }
+    }
+
+    /// Whether the deployment listens there. A relayed transport address must not have such a port: it would be refused
+    /// as a peer.
+    public func isOwnPort(_ port: UInt16) -> Bool {
+        for index in rules.ownPorts.indices where rules.ownPorts[index] == port { return true }
+        return false
     }
 
     /// Where a peer named by its public address is reached from here.

@@ -202,10 +202,8 @@ extension RelayEngine {
 
     // MARK: - Permissions and channels (RFC 8656 sections 10 and 12)
 
-    private func refusal(of peer: SocketAddress?) -> STUNErrorCode? {
-        guard let peer else { return .badRequest }
-        guard policy.addresses[peer.ip.family] != nil else { return .peerAddressFamilyMismatch }
-        return policy.permits(peer) ? nil : .forbidden
+    private func refusal(of peer: SocketAddress?, for use: PeerPolicy.PeerUse) -> STUNErrorCode? {
+        policy.refusal(of: peer, for: use, over: .udp) { policy.addresses[$0] != nil }
     }
 
     private mutating func createPermission(
@@ -216,7 +214,7 @@ extension RelayEngine {
         while let attribute = current {
             if attribute.type == .xorPeerAddress {
                 let peer = message.xorAddress(attribute)
-                if let code = refusal(of: peer) { return fail(code, answer) }
+                if let code = refusal(of: peer, for: .permission) { return fail(code, answer) }
                 if let peer, !ips.contains(peer.ip) { ips.append(peer.ip) }
             }
             current = message.attribute(after: attribute)
@@ -243,9 +241,9 @@ extension RelayEngine {
         let numbers =
             configuration.allowsFormerChannelNumbers ? ChannelData.formerChannelNumbers : ChannelData.channelNumbers
         guard let number = message.channelNumber, numbers.contains(number),
-            let peer = message.xorAddress(.xorPeerAddress), peer.port != 0
+            let peer = message.xorAddress(.xorPeerAddress)
         else { return fail(.badRequest, answer) }
-        if let code = refusal(of: peer) { return fail(code, answer) }
+        if let code = refusal(of: peer, for: .channel) { return fail(code, answer) }
         let held = allocations[id].pruneChannels(now: now)
         let (byNumber, byPeer) = (
             allocations[id].channel(number, now: now), allocations[id].channel(to: peer, now: now)

@@ -15,6 +15,10 @@ extension ConfigurationSection {
         read(key, &value, "an IP address") { IPAddress($0) }
     }
 
+    func read(_ key: String, _ value: inout [IPNetwork], maxCount: Int) {
+        read(key, &value, "a network as in 10.0.0.0/8", maxCount: maxCount) { IPNetwork($0) }
+    }
+
     /// A name of the form that stands in addresses and certificates.
     func readName(_ key: String, _ value: inout String, isRequired: Bool = false) {
         read(key, &value, Self.name, isRequired: isRequired) { isIdentityName($0) ? $0 : nil }

@@ -18,6 +18,11 @@ extension RelayService.Configuration {
         section.read("allow_rfc5766_channel_numbers", &allowRFC5766ChannelNumbers)
         section.read("unauthenticated_answers_per_second", &unauthenticatedAnswersPerSecond, in: 1...1_000_000)
         section.read("unauthenticated_answers_burst", &unauthenticatedAnswersBurst, in: 1...1_000_000)
+        section.read("allow_peers", &allowPeers, maxCount: 256)
+        section.read("deny_peers", &denyPeers, maxCount: 256)
+        section.read("nat64_prefixes", &nat64Prefixes, "a prefix of 32, 40, 48, 56, 64 or 96 bits", maxCount: 16) {
+            IPNetwork($0).flatMap { $0.isTranslationPrefix ? $0 : nil }
+        }
         section.read("allow_loopback_peers", &allowLoopbackPeers)
         section.read("listener_buffer_bytes", &listenerBufferBytes, in: 64 << 10...1 << 30)
         section.read("relay_buffer_bytes", &relayBufferBytes, in: 16 << 10...1 << 30)

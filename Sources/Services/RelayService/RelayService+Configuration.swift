@@ -41,6 +41,12 @@ extension RelayService {
         package var unauthenticatedAnswersPerSecond = 100
         /// Answers at once to such a prefix.
         package var unauthenticatedAnswersBurst = 500
+        /// Networks whose addresses are peers although the default refuses them, as in 10.1.0.0/16. Never our own listeners.
+        package var allowPeers: [IPNetwork] = []
+        /// Networks whose addresses are no peers, whatever else would allow them.
+        package var denyPeers: [IPNetwork] = []
+        /// Prefixes under which the network translates IPv6 to IPv4 (NAT64), besides 64:ff9b::/96: what they carry is judged.
+        package var nat64Prefixes: [IPNetwork] = []
         /// For development: clients may be relayed to loopback addresses.
         package var allowLoopbackPeers = false
         /// Ports of other processes of the deployment on this host, which are never peers either.

@@ -67,11 +67,12 @@ package final class RelayService: Service {
                 maxAllocations: configuration.maxAllocations,
                 maxAllocationsPerUser: configuration.maxAllocationsPerUser),
             metrics: RelayMetrics(metrics))
-        let ports = ownPorts + configuration.refusedPeerPorts + [address.port]
         var rules = PeerPolicy.Rules()
+        rules.allowed = configuration.allowPeers
+        rules.denied = configuration.denyPeers
+        rules.translationPrefixes = configuration.nat64Prefixes
         rules.ownAddresses = hostAddresses + [address.ip]
-        rules.ownUDPPorts = ports
-        rules.ownTCPPorts = ports
+        rules.ownPorts = ownPorts + configuration.refusedPeerPorts + [address.port]
         rules.allowsLoopback = configuration.allowLoopbackPeers
         let policy = PeerPolicy(
             addresses: RelayAddresses(RelayAddress(relayed: relayedAddress, bound: bound)), rules: rules,
@@ -146,6 +147,11 @@ extension RelayService.Configuration {
         try require(
             firstRelayPort >= 1024 && firstRelayPort <= lastRelayPort,
             "the relay ports have to be a range that begins at 1024 or above")
+        try require(
+            ![relayAddress, externalAddress].contains { $0?.isUnspecified == true },
+            "a relay address has to be one address")
+        try require(
+            nat64Prefixes.allSatisfy(\.isTranslationPrefix), "a NAT64 prefix has to have 32, 40, 48, 56, 64 or 96 bits")
         try require(
             defaultLifetimeSeconds >= 1 && defaultLifetimeSeconds <= maxLifetimeSeconds && maxLifetimeSeconds <= 86_400,
             "an allocation's default life has to be at most the longest life, and that at most a day")
