@@ -307,11 +307,45 @@ import Testing
         }
     }
 
+    @Test(arguments: [IPAddress.loopbackV4, .loopbackV6])
+    func `whether a datagram may be fragmented is its own affair`(ip: IPAddress) async throws {
+        let (ways, calls): ([Int32], UInt64) = try await run { scene, done in
+            let (sender, sink) = (try scene.socket(ip), try scene.socket(ip))
+            nonisolated(unsafe) var ways: [Int32] = []
+            nonisolated(unsafe) var arrived: [UInt8] = []
+            try sink.start { datagram, _, _ in
+                arrived.append(datagram[0])
+                guard arrived.count == 6 else { return }
+                #expect(arrived == [0, 1, 2, 3, 4, 5])
+                scene.loop.execute { done((ways, sender.statistics.sendCalls)) }
+            }
+            try scene.whileReceiving {
+                for (number, dontFragment) in [false, false, true, true, false, false].enumerated() {
+                    _ = [UInt8(number), 0].withUnsafeBytes {
+                        sender.send($0, to: sink.localAddress, dontFragment: dontFragment)
+                    }
+                    ways.append(
+                        ip.family == .v4
+                            ? option(sender.descriptor, Int32(IPPROTO_IP), IP_MTU_DISCOVER)
+                            : option(sender.descriptor, Int32(IPPROTO_IPV6), IPV6_MTU_DISCOVER))
+                }
+            }
+        }
+        // Allowed in IPv4 is IP_PMTUDISC_OMIT, in IPv6 IPV6_PMTUDISC_WANT; forbidden is _PROBE.
+        let allowed: Int32 = ip.family == .v4 ? 5 : 1
+        #expect(ways == [allowed, allowed, 3, 3, allowed, allowed])
+        #expect(calls == 3)
+    }
+
     @Test func `queues that overflow or are smaller than asked for are told of`() async throws {
         let overflow: UInt32 = try await run { scene, done in
             let (sender, sink) = (try scene.socket(), try scene.socket(bufferBytes: 8 << 10))
             try sink.start { _, _, _ in }
             #expect(sink.grantedBufferBytes == 8 << 10)
+            let greedy = try UDPSocket(
+                bind: SocketAddress(.loopbackV4, port: 0), on: scene.loop, bufferBytes: 8 << 10, sendBufferBytes: 1 << 30)
+            #expect(greedy.grantedBufferBytes == 8 << 10)
+            greedy.close()
             #expect(try scene.socket(bufferBytes: 1 << 30).grantedBufferBytes < 1 << 30)
             for _ in 0..<200 { _ = Self.payload(0, 1000).withUnsafeBytes { sender.send($0, to: sink.localAddress) } }
             done(sink.overflowCount)

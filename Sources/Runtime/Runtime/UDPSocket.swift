@@ -26,7 +26,7 @@ public final class UDPSocket: DescriptorHandler, @unchecked Sendable {
     public let localAddress: SocketAddress
     public let statistics: DatagramStatistics
     /// Whether successive datagrams may leave as one message; false once the kernel has refused one for good.
-    private(set) var mergesDatagrams = true
+    var mergesDatagrams = true
 
     /// Batches that are received before other descriptors have their turn.
     private static let maxBatches = 4
@@ -34,7 +34,10 @@ public final class UDPSocket: DescriptorHandler, @unchecked Sendable {
     private(set) var descriptor: Int32
     private var registration: Registration?
     private var receiver: Receiver?
-    private var onError: ErrorHandler?
+    private(set) var onError: ErrorHandler?
+    /// Whether what is sent may not be fragmented, as the kernel was last told.
+    private var forbidsFragments = false
+    private var isReceiving = false
     /// Messages that the next call asks for: one call for a single datagram looks no second time.
     private var batchLimit = DatagramArena.capacity
 
@@ -43,28 +46,44 @@ public final class UDPSocket: DescriptorHandler, @unchecked Sendable {
     /// - Parameters:
     ///   - reusePort: several sockets of this process share the address, each on its own loop.
     ///   - isFirst: the first of them, which makes sure that no other process has the address.
-    ///   - bufferBytes: of each of the kernel's two queues, as SO_RCVBUF and SO_SNDBUF; nil for its default. The kernel may
-    ///     give less: see `grantedBufferBytes`.
+    ///   - bufferBytes: of the kernel's queue of what has come, as SO_RCVBUF; nil for its default. The kernel may give less:
+    ///     see `grantedBufferBytes`.
+    ///   - sendBufferBytes: the same of what is sent, as SO_SNDBUF.
     ///   - statistics: what to count in; by default the socket's own.
     public init(
         bind address: SocketAddress, on loop: EventLoop, reusePort: Bool = false, isFirst: Bool = true,
-        bufferBytes: Int? = nil, statistics: DatagramStatistics = DatagramStatistics()
+        bufferBytes: Int? = nil, sendBufferBytes: Int? = nil, statistics: DatagramStatistics = DatagramStatistics()
     ) throws(SystemError) {
         self.loop = loop
         self.statistics = statistics
         isWildcard = address.ip.isUnspecified
         descriptor = try bindSocket(SOCK_DGRAM, to: address, reusePort: reusePort, isFirst: isFirst)
-        localAddress = SocketAddress(of: descriptor, getsockname) ?? address
-        if let bufferBytes {
-            setOption(descriptor, SOL_SOCKET, SO_RCVBUF, Int32(clamping: bufferBytes))
-            setOption(descriptor, SOL_SOCKET, SO_SNDBUF, Int32(clamping: bufferBytes))
-        }
-        skerry_udp_prepare(descriptor, address.ip.family == .v4 ? AF_INET : AF_INET6, isWildcard ? 1 : 0)
+        localAddress = address.port == 0 ? SocketAddress(of: descriptor, getsockname) ?? address : address
+        if let bufferBytes { setOption(descriptor, SOL_SOCKET, SO_RCVBUF, Int32(clamping: bufferBytes)) }
+        if let sendBufferBytes { setOption(descriptor, SOL_SOCKET, SO_SNDBUF, Int32(clamping: sendBufferBytes)) }
+        skerry_udp_prepare(descriptor, localAddress.ip.family == .v4 ? AF_INET : AF_INET6, isWildcard ? 1 : 0)
+    }
+
+    /// Takes over what another has detached, with all that waits in the kernel's queues. From any thread.
+    ///
+    /// - Throws: when it is no bound socket of IPv4 or IPv6.
+    public init(
+        adopting owned: consuming OwnedDescriptor, on loop: EventLoop,
+        statistics: DatagramStatistics = DatagramStatistics()
+    ) throws(SystemError) {
+        guard let address = SocketAddress(of: owned.number, getsockname) else { throw SystemError("getsockname") }
+        self.loop = loop
+        self.statistics = statistics
+        localAddress = address
+        isWildcard = address.ip.isUnspecified
+        descriptor = owned.take()
+        // The kernel may have been told otherwise by the former owner.
+        skerry_udp_forbid_fragments(descriptor, address.ip.family == .v4 ? AF_INET : AF_INET6, 0)
     }
 
     deinit { if descriptor >= 0 { Glibc.close(descriptor) } }
 
-    /// The smaller of the kernel's two queues, in the measure of `init`'s `bufferBytes`.
+    /// The smaller of the kernel's two queues, in the measure of `init`'s `bufferBytes`. Two system calls.
     public var grantedBufferBytes: Int {
         // The kernel doubles what it is asked for, for its own book-keeping.
         Int(min(option(descriptor, SOL_SOCKET, SO_RCVBUF), option(descriptor, SOL_SOCKET, SO_SNDBUF))) / 2
@@ -92,14 +111,20 @@ public final class UDPSocket: DescriptorHandler, @unchecked Sendable {
 
     /// Sends one datagram.
     ///
-    /// - Parameter local: our address to send from, of those that a socket bound to every address has. Other sockets have but
-    ///   one.
+    /// - Parameters:
+    ///   - local: our address to send from, of those that a socket bound to every address has. Other sockets have but one.
+    ///   - dontFragment: neither this host nor a router on the way may fragment it (in IPv4: the DF bit). One that is larger than
+    ///     the interface takes is refused, and one that is larger than the path takes comes back as a `DatagramError`. Each
+    ///     change between the two ways is a system call.
     /// - Returns: false when the kernel did not take it, which `statistics` counts too. While a batch is received it is asked
     ///   later, and the answer is true.
     @discardableResult
-    public func send(_ bytes: UnsafeRawBufferPointer, to address: SocketAddress, from local: IPAddress? = nil) -> Bool {
+    public func send(
+        _ bytes: UnsafeRawBufferPointer, to address: SocketAddress, from local: IPAddress? = nil, dontFragment: Bool = false
+    ) -> Bool {
         loop.preconditionOnLoop()
         guard descriptor >= 0 else { return false }
+        if dontFragment != forbidsFragments { switchFragments(forbidden: dontFragment) }
         let source = isWildcard ? local : nil
         if let outbox = loop.datagramOutbox, outbox.isCollecting {
             if bytes.count <= DatagramOutbox.maxDatagramBytes {
@@ -109,6 +134,14 @@ public final class UDPSocket: DescriptorHandler, @unchecked Sendable {
             outbox.flush()
         }
         return sendNow(bytes, to: address, from: source)
+    }
+
+    /// What was sent before leaves as it was meant to.
+    private func switchFragments(forbidden: Bool) {
+        loop.datagramOutbox?.flush()
+        forbidsFragments = forbidden
+        skerry_udp_forbid_fragments(
+            descriptor, localAddress.ip.family == .v4 ? AF_INET : AF_INET6, forbidden ? 1 : 0)
     }
 
     private func sendNow(_ bytes: UnsafeRawBufferPointer, to address: SocketAddress, from source: IPAddress?) -> Bool {
@@ -124,13 +157,28 @@ public final class UDPSocket: DescriptorHandler, @unchecked Sendable {
     public func close() {
         loop.preconditionOnLoop()
         guard descriptor >= 0 else { return }
+        release()
+        Glibc.close(descriptor)
+        descriptor = -1
+    }
+
+    /// Takes the socket off the loop, for another to adopt. What was sent has left; what comes waits in the kernel's queue.
+    ///
+    /// - Precondition: not closed, and not within the socket's own receiver, where what has been read already would be lost.
+    public func detach() -> OwnedDescriptor {
+        loop.preconditionOnLoop()
+        precondition(descriptor >= 0 && !isReceiving, "a socket is detached once, and not while it receives")
+        release()
+        defer { descriptor = -1 }
+        return OwnedDescriptor(descriptor)
+    }
+
+    private func release() {
         loop.datagramOutbox?.flush()
         if let registration { loop.deregister(registration) }
         registration = nil
         receiver = nil
         onError = nil
-        Glibc.close(descriptor)
-        descriptor = -1
     }
 
     public func descriptorIsReady(_ readiness: Readiness) {
@@ -138,6 +186,7 @@ public final class UDPSocket: DescriptorHandler, @unchecked Sendable {
         // The receiver may close this socket: the arena is lent, not shared.
         guard let receiver, let outbox = loop.datagramOutbox else { return }
         let arena = loop.borrowDatagramArena()
+        isReceiving = true
         for _ in 0..<Self.maxBatches where descriptor >= 0 {
             let count = arena.receive(from: descriptor, limit: batchLimit)
             statistics.receiveCalls += 1
@@ -151,6 +200,7 @@ public final class UDPSocket: DescriptorHandler, @unchecked Sendable {
             // was alone, and for a whole batch a turn of the loop costs nothing.
             if count == 1 || count == DatagramArena.capacity { break }
         }
+        isReceiving = false
         loop.returnDatagramArena(arena)
     }
 
@@ -173,79 +223,4 @@ public final class UDPSocket: DescriptorHandler, @unchecked Sendable {
         }
         statistics.received += UInt64(count)
     }
-}
-
-// MARK: - Sending
-
-extension UDPSocket {
-    /// Gives messages to the kernel. One that it does not take is lost alone.
-    ///
-    /// - Returns: datagrams that it did not take.
-    @discardableResult
-    func transmit(_ messages: UnsafePointer<skerry_message>, _ count: Int) -> Int {
-        var lost = 0
-        var next = 0
-        while next < count {
-            let taken = Int(skerry_send_messages(descriptor, messages + next, Int32(count - next)))
-            statistics.sendCalls += 1
-            if taken > 0 {
-                for index in next..<next + taken { statistics.sent += UInt64(messages[index].datagramCount) }
-                next += taken
-            } else {
-                lost += sendAgain(messages[next], Int32(-taken))
-                next += 1
-            }
-        }
-        return lost
-    }
-
-    /// After a refusal: several datagrams one by one. A single one again if the error may be one that another has met, which the
-    /// kernel tells to whoever calls next.
-    private func sendAgain(_ message: skerry_message, _ code: Int32) -> Int {
-        if message.segment > 0 {
-            statistics.refusedMessages += 1
-            // Neither the device nor the kernel can fill in the checksums; that will not change.
-            if code == EIO { mergesDatagrams = false }
-            var lost = 0
-            var single = message
-            single.segment = 0
-            for offset in stride(from: 0, to: Int(message.count), by: Int(message.segment)) {
-                single.bytes = message.bytes + offset
-                single.count = min(UInt32(message.segment), message.count - UInt32(offset))
-                lost += transmit(&single, 1)
-            }
-            return lost
-        }
-        var code = code
-        if onError != nil, Self.isFromNetwork(code) {
-            var single = message
-            let taken = skerry_send_messages(descriptor, &single, 1)
-            statistics.sendCalls += 1
-            if taken == 1 {
-                statistics.sent += 1
-                return 0
-            }
-            code = -taken
-        }
-        statistics.drop(Self.reason(code))
-        return 1
-    }
-
-    private static func isFromNetwork(_ code: Int32) -> Bool {
-        reason(code) == .unreachable || code == EMSGSIZE || code == EPROTO
-    }
-
-    private static func reason(_ code: Int32) -> DatagramDrop {
-        switch code {
-        case EAGAIN, ENOBUFS, ENOMEM: .queueFull
-        case ENETUNREACH, EHOSTUNREACH, ECONNREFUSED, EHOSTDOWN, ENETDOWN, EADDRNOTAVAIL: .unreachable
-        case EMSGSIZE: .tooLarge
-        case EPERM, EACCES: .forbidden
-        default: .other
-        }
-    }
-}
-
-extension skerry_message {
-    var datagramCount: Int { segment == 0 ? 1 : (Int(count) + Int(segment) - 1) / Int(segment) }
 }

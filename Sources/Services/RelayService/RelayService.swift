@@ -40,7 +40,8 @@ package final class RelayService: Service {
             for loop in loops {
                 let listener = try UDPSocket(
                     bind: address, on: loop, reusePort: true, isFirst: listeners.isEmpty,
-                    bufferBytes: configuration.listenerBufferBytes)
+                    bufferBytes: configuration.listenerBufferBytes,
+                    sendBufferBytes: configuration.listenerBufferBytes)
                 address = listener.localAddress
                 listeners.append(listener)
             }

@@ -112,11 +112,25 @@ int skerry_batch_receive(skerry_batch *batch, int socket, int limit) {
 void skerry_udp_prepare(int socket, int family, int wants_local) {
     int on = 1;
     setsockopt(socket, SOL_UDP, UDP_GRO, &on, sizeof on);
+    if (family == AF_INET) skerry_udp_forbid_fragments(socket, family, 0);
     if (!wants_local) return;
     if (family == AF_INET)
         setsockopt(socket, IPPROTO_IP, IP_PKTINFO, &on, sizeof on);
     else
         setsockopt(socket, IPPROTO_IPV6, IPV6_RECVPKTINFO, &on, sizeof on);
+}
+
+void skerry_udp_forbid_fragments(int socket, int family, int forbidden) {
+    // IPv4, allowed: DF is 0, routers fragment, and no forged ICMP error can make this host believe in a small path. The errors are
+    // still told of, which IP_PMTUDISC_DONT would keep to itself. IPv6: this host fragments to what it knows of the path.
+    // Forbidden: the path is probed by every datagram, whatever earlier ones have found out.
+    if (family == AF_INET) {
+        int way = forbidden ? IP_PMTUDISC_PROBE : IP_PMTUDISC_OMIT;
+        setsockopt(socket, IPPROTO_IP, IP_MTU_DISCOVER, &way, sizeof way);
+    } else {
+        int way = forbidden ? IPV6_PMTUDISC_PROBE : IPV6_PMTUDISC_WANT;
+        setsockopt(socket, IPPROTO_IPV6, IPV6_MTU_DISCOVER, &way, sizeof way);
+    }
 }
 
 uint32_t skerry_udp_receive_drops(int socket) {

@@ -86,8 +86,10 @@ void skerry_batch_destroy(skerry_batch *batch);
 /// recvmmsg of at most limit messages without waiting. Returns the number received, or -errno.
 int skerry_batch_receive(skerry_batch *batch, int socket, int limit);
 
-/// Asks the kernel to merge datagrams, and, where wants_local is set, to tell what address they were sent to.
+/// Asks the kernel to merge datagrams, and, where wants_local is set, to tell what address they were sent to. Fragments are allowed.
 void skerry_udp_prepare(int socket, int family, int wants_local);
+/// Whether datagrams may be fragmented, by this host and on their way.
+void skerry_udp_forbid_fragments(int socket, int family, int forbidden);
 /// Asks for ICMP errors, which skerry_udp_error reads.
 void skerry_udp_report_errors(int socket, int family);
 /// Datagrams that the socket's receive queue had no room for, so far.
