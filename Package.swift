@@ -37,7 +37,9 @@ let floors: [Floor] = [
     Floor("Services", [  // what listens, stores and calls out; engines' actions become I/O here
         Module("AdminService", ["Base", "HTTPCodec", "HTTP", "JSONCodec", "Runtime"]),
         Module("UplinkService", ["Base", "Crypto", "JSONCodec", "HTTPCodec", "Wire", "Runtime", "HTTP", "SQLite"]),
-        Module("RelayService", ["Base", "Crypto", "STUN", "RelayEngine", "Runtime"]),
+        Module(
+            "RelayService",
+            ["Base", "Crypto", "JSONCodec", "HTTPCodec", "STUN", "RelayEngine", "Runtime", "HTTP"]),
         Module("MediaWorkerService", ["Base", "WorkerProtocol", "Runtime"]),
         Module(
             "MediaService",
