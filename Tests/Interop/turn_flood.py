@@ -1,0 +1,129 @@
+#!/usr/bin/env python3
+"""Floods by strangers under made-up addresses, in a network namespace of the script's own: the relay's memory stays as it is, its
+answers stay small and within the limits, and clients with credentials go on meanwhile.
+
+usage: turn_flood.py [--packets N]
+
+Needs root or user namespaces, and ip (iproute2). Exits non-zero if anything is not right.
+"""
+import argparse
+import collections
+import os
+import pathlib
+import random
+import struct
+import time
+
+import lib_namespace
+import lib_relay
+from lib_checks import check, finish
+from lib_turn import ALLOCATE, BINDING, COOKIE, REFRESH, A, attribute, fingerprint_value, transport
+
+PORT = 3478
+# As in the sample of the configuration.
+PER_SECOND, BURST = 100, 500
+GROWTH_BYTES = 1 << 20
+AT_ONCE = 4000
+
+randomness = random.Random(8656)
+
+
+def request(method, *attributes, fingerprint=False):
+    body = b"".join(attributes)
+    transaction = randomness.randbytes(12)
+    if fingerprint:
+        head = struct.pack(">HHI", method, len(body) + 8, COOKIE) + transaction
+        body += attribute(A.FINGERPRINT, struct.pack(">I", fingerprint_value(head + body)))
+    return struct.pack(">HHI", method, len(body), COOKIE) + transaction + body
+
+
+def anywhere4():
+    """An address that is neither of this namespace nor one that the kernel itself drops."""
+    return bytes([randomness.choice([*range(11, 127), *range(128, 224)])]) + randomness.randbytes(3)
+
+
+def anywhere6():
+    return bytes([0x20 | randomness.randrange(16)]) + randomness.randbytes(15)
+
+
+class Flood:
+    def __init__(self, world, relay, pid):
+        self.world, self.relay, self.pid = world, relay, pid
+
+    def memory(self):
+        """Bytes that the process has in memory, and its descriptors."""
+        pages = int(pathlib.Path(f"/proc/{self.pid}/statm").read_text().split()[1])
+        return pages * os.sysconf("SC_PAGESIZE"), len(os.listdir(f"/proc/{self.pid}/fd"))
+
+    def send(self, count, source, payload):
+        """Sends, and returns every answer, for how long it went on, and whether a client with credentials was served meanwhile."""
+        answers, began, is_served, left = [], time.monotonic(), True, count
+        while left > 0:
+            for _ in range(min(left, AT_ONCE)):
+                self.world.send(source(), randomness.randrange(1024, 65536), PORT, payload())
+            left -= AT_ONCE
+            if left <= count // 2 < left + AT_ONCE:
+                is_served = self.relay.answers()
+            answers += self.world.answers(0.02)
+        return answers, time.monotonic() - began, is_served
+
+    def run(self, name, count, source, payload, largest, prefix=False):
+        """prefix: whether all is sent from one."""
+        self.send(AT_ONCE, source, payload)
+        before = self.memory()
+        answers, seconds, is_served = self.send(count, source, payload)
+        after = self.memory()
+        sizes = collections.Counter(len(data) for _, data in answers)
+        check(f"{name}: answers have at most {largest} bytes", answers and max(sizes) <= largest, sizes)
+        check(f"{name}: memory is flat", after[0] - before[0] <= GROWTH_BYTES, (before[0], after[0]))
+        check(f"{name}: and so are descriptors", after[1] - before[1] <= 8, (before[1], after[1]))
+        if prefix:
+            (least, most) = (PER_SECOND * seconds / 4, self.loops() * (BURST + PER_SECOND * seconds))
+            check(f"{name}: one prefix gets its rate and no more", least <= len(answers) <= most, (least, len(answers), most))
+        else:
+            check(f"{name}: each has an answer, and no second", 0.9 * count <= len(answers) <= count, (len(answers), count))
+        check(f"{name}: who has credentials is served", is_served)
+
+    @staticmethod
+    def loops():
+        return len(os.sched_getaffinity(0))
+
+
+def floods(flood, packets, source, near, size):
+    version = {4: "IPv4", 16: "IPv6"}[size]
+    flood.run(f"{version} Binding", packets, source, lambda: request(BINDING), 44 if size == 4 else 64)
+    flood.run(f"{version} Allocate", packets, source, lambda: request(ALLOCATE, transport()), 128)
+    flood.run(f"{version} Allocate with FINGERPRINT", packets // 4, source, lambda: request(ALLOCATE, transport(), fingerprint=True), 128)
+    flood.run(f"{version} Allocate with credentials made up", packets // 4, source, made_up, 128)
+    flood.run(f"{version} Refresh", packets // 4, source, lambda: request(REFRESH), 128)
+    flood.run(f"{version} Allocate from one prefix", packets, near, lambda: request(ALLOCATE, transport()), 128, prefix=True)
+
+
+def made_up():
+    """What looks authenticated, with a nonce that was never given."""
+    user = f"{randomness.randrange(1 << 32)}:default:user-{randomness.randrange(1 << 30)}".encode()
+    return request(
+        ALLOCATE, transport(), attribute(A.USERNAME, user), attribute(A.REALM, b"skerry"), attribute(A.NONCE, randomness.randbytes(32)),
+        attribute(A.MESSAGE_INTEGRITY, randomness.randbytes(20)))
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--dev", help="not looked at: the start is made in the namespace")
+    parser.add_argument("--packets", type=int, default=60_000, help="of the large floods (default 60,000)")
+    lib_namespace.enter()
+    options = parser.parse_args()
+    world = lib_namespace.World()
+    with lib_namespace.development_start() as dev:
+        for host, source, near, size in (
+                (lib_namespace.HERE, anywhere4, lambda: bytes([9, 9, 9, randomness.randrange(256)]), 4),
+                (lib_namespace.HERE6, anywhere6, lambda: bytes.fromhex("2a00145000000000"[:14]) + randomness.randbytes(9), 16)):
+            address = f"[{host}]" if size == 16 else host
+            relay = lib_relay.Edge(dev, 0, {"listen_address": f'"{address}:{PORT}"', "relay_address": lib_namespace.HERE})
+            relay.host, relay.port = host, PORT
+            floods(Flood(world, relay, relay.pid), options.packets, source, near, size)
+            relay.stop()
+    finish()
+
+
+main()
