@@ -85,6 +85,16 @@ package final class ServerProcess {
         }
     }
 
+    /// Its own memory: pages that are no file's.
+    package func anonymousBytes() throws -> Int {
+        let lines = (Self.contents(of: "/proc/\(pid)/smaps_rollup") ?? "").split(separator: "\n")
+        let words = lines.first { $0.hasPrefix("Anonymous:") }?.split(separator: " ") ?? []
+        guard words.count > 1, let kilobytes = Int(words[1]) else {
+            throw BenchError("the server's memory is not known")
+        }
+        return kilobytes * 1024
+    }
+
     /// A small file, of /proc for one; nil when it cannot be read.
     package static func contents(of path: String) -> String? {
         let descriptor = open(path, O_RDONLY | O_CLOEXEC)

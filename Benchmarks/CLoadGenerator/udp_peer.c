@@ -22,6 +22,12 @@ uint16_t skerry_udp_port(int socket) {
     return getsockname(socket, (struct sockaddr *)&address, &size) == 0 ? ntohs(address.sin_port) : 0;
 }
 
+int skerry_udp_connect(int socket, uint16_t port) {
+    struct sockaddr_in address = {
+        .sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    return connect(socket, (struct sockaddr *)&address, sizeof address) == 0 ? 0 : errno;
+}
+
 void skerry_udp_echo(int socket) {
     static char bytes[65536];
     struct sockaddr_in source;

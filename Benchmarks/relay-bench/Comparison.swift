@@ -1,4 +1,3 @@
-import Base
 import BenchmarkSupport
 import Glibc
 
@@ -14,57 +13,56 @@ struct Comparison {
         report = Report(plan, processors)
     }
 
-    mutating func run() throws {
-        try withTemporaryDirectory("relay-bench") { try run(in: $0) }
-    }
-
-    private mutating func run(in directory: String) throws {
-        report.titles = try plan.servers.map { try $0.title }
-        let deadline = ContinuousClock.now + .seconds(plan.patienceSeconds)
-        while report.roundCount < plan.rounds {
-            try waitForQuiet(until: deadline)
-            report.beginRound()
-            // Who comes first changes, so that a drift of the machine does not favour one.
-            let servers = report.roundCount % 2 == 1 ? plan.servers : plan.servers.reversed()
-            for server in servers { try measure(server, directory) }
-            if plan.loads.contains(where: \.isPaced) { try measureDirect() }
-            if report.isDisturbed, ContinuousClock.now < deadline { report.discardRound() }
+    mutating func run(in directory: String) throws {
+        for contender in plan.contenders { try report.describe(contender) }
+        for round in 1...plan.rounds {
+            for allocations in Scenario.allocationCounts { try run(round, allocations, directory) }
+            if plan.includesAllocations { try measureAllocations(round, directory) }
         }
         report.print()
     }
 
-    /// Returns when nothing else has run for half a second, or at the deadline.
-    private func waitForQuiet(until deadline: ContinuousClock.Instant) throws {
-        while ContinuousClock.now < deadline {
-            let before = ProcessorTime.now()
-            usleep(500_000)
-            if ProcessorTime.now().all - before.all <= 20_000_000 { return }
+    /// Who comes first changes, so that a drift of the machine does not favour one.
+    private func order(_ turn: Int) -> [Contender] {
+        let shift = turn % max(1, plan.contenders.count)
+        return Array(plan.contenders[shift...] + plan.contenders[..<shift])
+    }
+
+    /// The scenarios with so many allocations: all servers stand ready, and take turns scenario by scenario.
+    private mutating func run(_ round: Int, _ allocations: Int, _ directory: String) throws {
+        let scenarios = plan.scenarios.filter { $0.allocations == allocations }
+        guard !scenarios.isEmpty else { return }
+        var running: [Contender: (server: RunningContender, flows: Flows)] = [:]
+        for contender in plan.contenders {
+            let server = try contender.start(processor: processors.server, directory: directory)
+            running[contender] = (server, try Flows(allocations, through: server, isTURN: contender.isTURN))
+        }
+        for (index, scenario) in scenarios.enumerated() {
+            for contender in order(round + index) {
+                guard let (server, flows) = running[contender] else { continue }
+                _ = scenario.run(flows.native, seconds: 0.05)
+                let machine = ProcessorTime.now()
+                let before = try server.process.processorNanoseconds()
+                let seconds = plan.secondsPerScenario * (scenario.isPaced ? 2 : 1)
+                let outcome = scenario.run(flows.native, seconds: seconds)
+                let spent = try server.process.processorNanoseconds() - before
+                report.add(contender, scenario, outcome, processorNs: spent, from: machine, to: .now())
+                note("round \(round)/\(plan.rounds)  \(contender.name)  \(scenario.name): \(report.latest)")
+            }
+            if scenario.isPaced {
+                let direct = try Flows(direct: min(allocations, 100))
+                report.addDirect(scenario, scenario.run(direct.native, seconds: 0.5).delays)
+            }
         }
     }
 
-    private mutating func measure(_ server: Server, _ directory: String) throws {
-        let running = try server.start(processor: processors.server, directory: directory)
-        let flows = try Flows(
-            Load.maxFlowCount, through: running.address, username: running.username, password: running.password)
-        for load in plan.loads {
-            note("round \(report.roundCount)/\(plan.rounds)  \(server.rawValue): \(load.title)")
-            _ = load.run(flows.native, seconds: 0.1)
-            let machineBefore = ProcessorTime.now()
-            let before = try running.process.processorNanoseconds()
-            let clock = ContinuousClock.now
-            let outcome = load.run(
-                flows.native, seconds: load.isPaced ? plan.secondsPerLoad * 1.5 : plan.secondsPerLoad)
-            let elapsed = ContinuousClock.now - clock
-            let spent = try running.process.processorNanoseconds() - before
-            report.addMachine(from: machineBefore, to: .now(), serverNs: spent, elapsedNs: elapsed.nanoseconds)
-            report.add(server, load, Report.Sample(outcome, elapsedNs: elapsed.nanoseconds, processorNs: spent))
-        }
-    }
-
-    private mutating func measureDirect() throws {
-        for load in plan.loads where load.isPaced {
-            let flows = try Flows(direct: load.flowCount)
-            report.addDirect(load.run(flows.native, seconds: 0.5).delays)
+    private mutating func measureAllocations(_ round: Int, _ directory: String) throws {
+        for contender in order(round) where contender.isTURN {
+            let machine = ProcessorTime.now()
+            let server = try contender.start(processor: processors.server, directory: directory)
+            let costs = try AllocationCosts(of: server)
+            report.add(contender, costs, from: machine, to: .now())
+            note("round \(round)/\(plan.rounds)  \(contender.name)  \(Command.Plan.allocations): \(report.latest)")
         }
     }
 }

@@ -1,8 +1,8 @@
 import BenchmarkSupport
 import Glibc
 
-/// Relays the same packets through Skerry's relay and through coturn, in turns, and says what a packet costs each.
-/// Scripts/bench builds and starts it; Docs/performance.md tells what its figures mean.
+/// Puts the same packets through Skerry's relay, coturn and a minimal relay in C, in turns, and says what a packet, an
+/// allocation and its memory cost each. Scripts/bench builds and starts it; Docs/performance.md tells what its figures mean.
 @main
 enum RelayBench {
     static func main() async {
@@ -12,9 +12,15 @@ enum RelayBench {
                 print(Command.usage)
             case .serve:
                 try await RelayServer.run()
-            case .compare(let plan):
-                var comparison = Comparison(plan, on: try Processors())
-                try comparison.run()
+            case .serveInC:
+                try RelayServer.runInC()
+            case .measure(let plan):
+                _ = descriptorLimit()
+                let processors = try Processors()
+                try withTemporaryDirectory("relay-bench") {
+                    var comparison = Comparison(plan, on: processors)
+                    try comparison.run(in: $0)
+                }
             }
         } catch {
             note("relay-bench: \(error)")

@@ -1,4 +1,6 @@
 import Base
+import BenchmarkSupport
+import CLoadGenerator
 import Glibc
 import RelayService
 import Runtime
@@ -11,15 +13,29 @@ enum RelayServer {
         defer { loops.shutdown() }
         var configuration = RelayService.Configuration()
         configuration.listenAddress = SocketAddress(.loopbackV4, port: 0)
-        configuration.sharedSecret = Array(Server.secret.utf8)
-        configuration.maxAllocationsPerUser = configuration.maxAllocations
+        configuration.sharedSecret = Array(Contender.secret.utf8)
+        configuration.firstRelayPort = Contender.relayPorts.lowerBound
+        configuration.lastRelayPort = Contender.relayPorts.upperBound
+        // All clients are one user at one address here.
+        configuration.maxAllocations = 20_000
+        configuration.maxAllocationsPerUser = 20_000
+        configuration.unauthenticatedAnswersPerSecond = 1_000_000
+        configuration.unauthenticatedAnswersBurst = 1_000_000
         configuration.allowLoopbackPeers = true
         configuration.drainTimeoutMs = 0
-        let logger = Logger(label: "relay", level: .warning, sink: StandardErrorLogSink())
+        let logger = Logger(label: "relay", level: .error, sink: StandardErrorLogSink())
         let relay = try RelayService(
             configuration: configuration, loops: loops.loops, logger: logger, metrics: MetricsRegistry())
-        print(relay.listenAddress.port)
-        fflush(nil)
+        say("\(relay.listenAddress.port)")
         try await ServiceGroup.run([relay], on: loops.loops[0], drainTimeout: .seconds(1), logger: logger)
+    }
+
+    /// The one in C, until the process is killed.
+    static func runInC() throws {
+        let listener = skerry_udp_bind(4 << 20)
+        guard listener >= 0 else { throw BenchError("no socket") }
+        say("\(skerry_udp_port(listener))")
+        skerry_minimal_relay(listener)
+        throw BenchError("the socket has failed")
     }
 }

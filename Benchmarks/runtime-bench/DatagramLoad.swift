@@ -21,21 +21,27 @@ final class DatagramLoad {
         }
         flows = try (0..<count).map { _ in
             let client = try socket(ports.first)
-            return skerry_flow(client: client, peer: isRelay ? try socket(ports.second) : client, channel: 0)
+            let peer = isRelay ? try socket(ports.second) : client
+            return skerry_flow(client: client, peers: (peer, peer), channels: (0, 0))
         }
         self.sockets = sockets
         // The relay learns from these where its two sides are; what it may have sent on is taken by the warm-up.
         if isRelay {
             for socket in sockets { try socket.send([0]) }
         }
-        var tally = skerry_tally()
-        skerry_load_bursts(flows, Int32(count), 1, 16, 0, 20_000_000, &tally)
+        _ = run(1, 16, nanoseconds: 20_000_000)
     }
 
     func run(_ burst: Int, _ payloadBytes: Int, seconds: Int) -> LoadOutcome {
+        run(burst, payloadBytes, nanoseconds: Int64(seconds) * 1_000_000_000)
+    }
+
+    private func run(_ burst: Int, _ payloadBytes: Int, nanoseconds: Int64) -> LoadOutcome {
         var tally = skerry_tally()
-        skerry_load_bursts(
-            flows, Int32(flows.count), Int32(burst), Int32(payloadBytes), 0, Int64(seconds) * 1_000_000_000, &tally)
+        var load = skerry_load(
+            burst: Int32(burst), window: Int32(flows.count), payload_bytes: Int32(payloadBytes), to_client: 0,
+            is_merged: 0)
+        skerry_load_bursts(flows, Int32(flows.count), &load, nanoseconds, &tally)
         return LoadOutcome(count: Int(tally.received), faults: Int(tally.damaged + tally.sent - tally.received))
     }
 }

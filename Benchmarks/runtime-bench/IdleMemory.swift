@@ -42,7 +42,7 @@ struct IdleMemory {
         // What the first connections of a process bring into memory is no connection's.
         for server in servers { _ = try hold(kind, 200, at: server) }
         usleep(300_000)
-        let before = try servers.reduce(0) { try $0 + anonymousBytes($1) }
+        let before = try servers.reduce(0) { try $0 + $1.process.anonymousBytes() }
         let share = plan.connections / count
         let holders = try servers.map {
             try HeldConnections.start($0.port(isTLS: kind.isTLS), kind, share)
@@ -51,7 +51,7 @@ struct IdleMemory {
             guard holder.firstLine() == "0 failed" else { throw BenchError("connections could not be opened") }
         }
         usleep(500_000)
-        let after = try servers.reduce(0) { try $0 + anonymousBytes($1) }
+        let after = try servers.reduce(0) { try $0 + $1.process.anonymousBytes() }
         return (after - before) / (share * count)
     }
 
@@ -60,14 +60,5 @@ struct IdleMemory {
         let holder = try HeldConnections.start(server.port(isTLS: kind.isTLS), kind, count)
         guard holder.firstLine() == "0 failed" else { throw BenchError("connections could not be opened") }
         return holder
-    }
-
-    private func anonymousBytes(_ server: RunningContender) throws -> Int {
-        let text = ServerProcess.contents(of: "/proc/\(server.process.pid)/smaps_rollup") ?? ""
-        let line = text.split(separator: "\n").first { $0.hasPrefix("Anonymous:") }
-        guard let kilobytes = line?.split(separator: " ").dropFirst().first.flatMap({ Int($0) }) else {
-            throw BenchError("the server's memory is not known")
-        }
-        return kilobytes * 1024
     }
 }
