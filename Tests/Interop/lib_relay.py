@@ -134,12 +134,12 @@ class Coturn(Relay):
     def __init__(self):
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="skerry-coturn-"))
         self.port, self.tls_port = free_port(), free_port()
-        self.ca = self.folder / "certificate.pem"
+        self.ca = self.folder / "authority.pem"
         make_certificate(self.folder)
         make_database(self.folder / "users.db")
         command = [
             "turnserver", "-n", "--no-cli", "-L", self.host, "-L", "127.0.0.2", "-L", self.host6, "-E", self.host, "-E", self.host6,
-            f"--listening-port={self.port}", f"--tls-listening-port={self.tls_port}", f"--cert={self.ca}",
+            f"--listening-port={self.port}", f"--tls-listening-port={self.tls_port}", f"--cert={self.folder / 'certificate.pem'}",
             f"--pkey={self.folder / 'key.pem'}", "--allow-loopback-peers", "--use-auth-secret", f"--static-auth-secret={self.secret}",
             "--realm=skerry", "--oauth", "--server-name=crinna.org", "--mobility", "--min-port=40000", "--max-port=44999",
             "--no-software-attribute", f"--pidfile={self.folder / 'pid'}", "--log-file=stdout", f"--userdb={self.folder / 'users.db'}"]
@@ -178,10 +178,16 @@ def make_database(path):
 
 
 def make_certificate(folder):
-    subprocess.run(
-        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2", "-subj", "/CN=localhost",
-         "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1", "-keyout", folder / "key.pem", "-out", folder / "certificate.pem"],
-        check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    """certificate.pem and key.pem of localhost, signed by authority.pem."""
+    new = ["openssl", "req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"]
+    names = folder / "names"
+    names.write_text("subjectAltName=DNS:localhost,IP:127.0.0.1,IP:::1\nbasicConstraints=CA:FALSE\n")
+    for command in (
+            [*new, "-x509", "-days", "2", "-subj", "/CN=authority", "-keyout", folder / "authority.key", "-out", folder / "authority.pem"],
+            [*new, "-subj", "/CN=localhost", "-keyout", folder / "key.pem", "-out", folder / "request"],
+            ["openssl", "x509", "-req", "-in", folder / "request", "-CA", folder / "authority.pem", "-CAkey", folder / "authority.key",
+             "-CAcreateserial", "-days", "2", "-extfile", names, "-out", folder / "certificate.pem"]):
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
 
 def free_port(host="127.0.0.1"):
