@@ -1,4 +1,4 @@
-"""What the scripts beside this one share: checks that are counted, and credentials for the relay."""
+"""What the scripts beside this one share: checks that are counted, and ICE servers."""
 import json
 import sys
 import urllib.request
@@ -29,16 +29,3 @@ def ice_servers(dev, edge):
         edge["http"] + "/calls/ice-servers", headers={"Authorization": "Bearer " + dev["tokens"]["alice"]})
     with urllib.request.urlopen(request, timeout=10) as answer:
         return json.load(answer)
-
-
-def relay_login(arguments):
-    """HOST, PORT, user name, credential: those of the command line (--server, --user, --credential), or of a start's edge."""
-    if arguments.server:
-        host, port = arguments.server.rsplit(":", 1)
-        return host, int(port), arguments.user, arguments.credential
-    with open(arguments.dev) as file:
-        dev = json.load(file)
-    edge = dev["edges"][arguments.edge]
-    server = next(one for one in ice_servers(dev, edge)["iceServers"] if any(url.startswith("turn:") for url in one["urls"]))
-    host, port = edge["turn"].rsplit(":", 1)
-    return host, int(port), server["username"], server["credential"]

@@ -1,5 +1,5 @@
-"""Relays for the scripts beside this one: an edge-node of the development start, begun again with settings of the script's own, or
-coturn's server, against which a script shows that it asks for nothing odd (--coturn)."""
+"""Relays for the scripts beside this one: an edge-node of the development start, begun again with settings of the script's own;
+coturn's server, against which a script shows that it asks for nothing odd (--coturn); or any other (--server)."""
 import argparse
 import contextlib
 import json
@@ -161,6 +161,23 @@ class Coturn(Relay):
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
+class Given(Relay):
+    """One that runs somewhere, with a login."""
+
+    def __init__(self, server, user, credential):
+        host, port = server.rsplit(":", 1)
+        self.host, self.port, self.given = host, int(port), (user, credential)
+
+    def login(self, *_):
+        return self.given
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        pass
+
+
 # The keys that coturn's client has by heart (turnutils_uclient -J): their names, their bytes, how tokens are sealed.
 OAUTH_KEYS = {
     "north": ("MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDEK", "A256GCM"),
@@ -211,9 +228,14 @@ def arguments(description):
     parser.add_argument("--dev", default="var/dev.json")
     parser.add_argument("--edge", type=int, default=0)
     parser.add_argument("--coturn", action="store_true", help="against coturn's own server instead")
+    parser.add_argument("--server", metavar="HOST:PORT", help="against a relay that runs, with --user and --credential")
+    parser.add_argument("--user")
+    parser.add_argument("--credential")
     return parser
 
 
 def relay(options, settings=None):
     """The relay that the arguments name, for a with statement."""
+    if options.server:
+        return Given(options.server, options.user, options.credential)
     return Coturn() if options.coturn else Edge(options.dev, options.edge, settings)

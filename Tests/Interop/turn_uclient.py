@@ -4,6 +4,7 @@ lost.
 
 usage: turn_uclient.py [--dev var/dev.json] [--edge N] [--mode NAME]…
        turn_uclient.py --coturn [--mode NAME]…      against coturn's own server
+       turn_uclient.py --server HOST:PORT --user USERNAME --credential CREDENTIAL [--mode NAME]…
 
 Needs turnutils_uclient and turnutils_peer (coturn) on this host. Clients of coturn before 4.16 choose channel numbers of
 RFC 5766: the relay needs allow_rfc5766_channel_numbers. Exits non-zero if anything is not right.

@@ -30,7 +30,7 @@ import Testing
 
     @Test(
         .enabled(if: ChildProcess.isInstalled("turnutils_uclient") && ChildProcess.isInstalled("python3")),
-        arguments: [("channel", 1), ("send", 2), ("peer", 2)])
+        arguments: [("udp channels", 1), ("udp indications", 2), ("udp peer", 2)])
     func coturnsClientLosesNothing(mode: String, loopCount: Int) async throws {
         try await run("turn_uclient.py", ["--mode", mode], loopCount: loopCount)
     }
