@@ -12,7 +12,7 @@ enum RelayServer {
         let loops = try EventLoopGroup(count: 1, name: "relay")
         defer { loops.shutdown() }
         var configuration = RelayService.Configuration()
-        configuration.listenAddress = SocketAddress(.loopbackV4, port: 0)
+        configuration.listenAddresses = [SocketAddress(.loopbackV4, port: 0)]
         configuration.sharedSecret = Array(Contender.secret.utf8)
         configuration.firstRelayPort = Contender.relayPorts.lowerBound
         configuration.lastRelayPort = Contender.relayPorts.upperBound
@@ -26,7 +26,7 @@ enum RelayServer {
         let logger = Logger(label: "relay", level: .error, sink: StandardErrorLogSink())
         let relay = try RelayService(
             configuration: configuration, loops: loops.loops, logger: logger, metrics: MetricsRegistry())
-        say("\(relay.listenAddress.port)")
+        say("\(relay.listenAddresses[0].port)")
         try await ServiceGroup.run([relay], on: loops.loops[0], drainTimeout: .seconds(1), logger: logger)
     }
 

@@ -25,7 +25,7 @@ import Testing
             let message: [UInt8] = [0x40, 0x00, 0, 1, 9]
             let action = harness.engine.receive(
                 message.span.bytes, from: RelayHarness.tuple(client.address), now: harness.now)
-            guard case .relay(_, let peer, _) = action else { return nil }
+            guard case .relay(_, let peer, _, _) = action else { return nil }
             return peer.port
         }
         #expect(clients.map(relayedPort) == (0..<100).map { 30_000 + $0 })
@@ -36,6 +36,6 @@ import Testing
         }
         #expect(clients.map(relayedPort) == Array(repeating: nil, count: 50) + (50..<100).map { 30_000 + $0 })
         #expect(harness.engine.allocationCount == 50)
-        #expect(harness.engine.closeAll().count == 50)
+        #expect(harness.engine.closeAll(now: harness.now).count == 50)
     }
 }

@@ -35,12 +35,6 @@ import Testing
             try ask {
                 $0.append(.requestedTransport, leadingByte: 17)
                 $0.append(.requestedAddressFamily, leadingByte: 1)
-                $0.append(.evenPort, bytes: [0x80])
-            } == .insufficientCapacity)
-        #expect(
-            try ask {
-                $0.append(.requestedTransport, leadingByte: 17)
-                $0.append(.requestedAddressFamily, leadingByte: 1)
                 $0.append(.evenPort, bytes: [0])
             } == nil)
     }
@@ -88,7 +82,7 @@ import Testing
         #expect(try #require(harness.ask(.refresh, as: client)).code == .allocationMismatch)
         let again = try #require(harness.allocate(as: client))
         #expect(again.isSuccess)
-        #expect(again.closed?.relayed.port == 50_001)
+        #expect(again.closed?.ports.v4 == 50_001)
         #expect(harness.engine.allocationCount == 1)
     }
 
@@ -149,7 +143,7 @@ import Testing
         let harness = RelayHarness()
         let client = RelayHarness.Client()
         _ = harness.allocate(as: client)
-        guard let closed = harness.engine.closeAll().first else { throw Missing() }
+        guard let closed = harness.engine.closeAll(now: harness.now).first else { throw Missing() }
         _ = harness.allocate(as: client)
         _ = harness.permit(RelayHarness.peer, as: client)
         let late = harness.engine.receiveFromPeer(closed.id, from: RelayHarness.peer, payloadCount: 1, now: harness.now)

@@ -52,6 +52,12 @@ final class RelayHarness {
     var wallTime = WallTime(seconds: 2_000_000_000)
     var transactions: UInt64 = 0
     var nextPort: UInt16 = 50_000
+    /// Of a family's ports none is free.
+    var familyWithoutPorts: IPAddress.Family?
+    /// What EVEN-PORT with the reservation bit is answered with.
+    static let token: UInt64 = 0x0102_0304_0506_0708
+    /// The mobile allocation that the last request asked another event loop for.
+    var elsewhere: UInt64?
     /// What the service's quota would say.
     var refusal: STUNErrorCode?
 
@@ -61,7 +67,8 @@ final class RelayHarness {
         allowsLoopback: Bool = false, _ change: (inout RelayEngine.Configuration) -> Void = { _ in }
     ) {
         var configuration = RelayEngine.Configuration(
-            realm: Self.realm, sharedSecret: Self.secret, nonceSecret: [1, 2, 3, 4, 5, 6, 7, 8])
+            realm: Self.realm, sharedSecret: Self.secret, nonceSecret: [1, 2, 3, 4, 5, 6, 7, 8],
+            ticketKey: Array(repeating: 7, count: 32))
         change(&configuration)
         ports = RelayedPorts()
         family = relayed.family
@@ -114,16 +121,21 @@ final class RelayHarness {
                 return nil
             case .respond(let count):
                 return count
+            case .elsewhere(let number, let count):
+                elsewhere = number
+                return count
             case .closeRelay(let gone, let count):
                 closed = gone
-                ports.close(gone.relayed.port, gone.relayed.ip.family)
+                for family in gone.ports.families { ports.close(gone.ports[family] ?? 0, family) }
+                return count
+            case .closeFamily(_, let family, let port, let count):
+                ports.close(port, family)
                 return count
             case .openRelay(let pending, let former):
                 closed = former
                 if let refusal { return engine.refuseAllocation(pending, refusal, into: output) }
-                nextPort += 1
-                ports.open(nextPort, family)
-                return engine.completeAllocation(pending, port: nextPort, now: now, into: output).responseCount
+                let opened = open(pending)
+                return engine.completeAllocation(pending, opened, now: now, into: output).responseCount
             }
         }
         return count.map { count in
@@ -131,6 +143,23 @@ final class RelayHarness {
             return Answer(
                 code: Answer(bytes: bytes).read { $0.errorCode }, bytes: bytes, closed: closed)
         }
+    }
+
+    /// What the service would open; the first family that the test says is missing is not.
+    private func open(_ pending: PendingAllocation) -> OpenedRelay {
+        var opened = OpenedRelay(ports: AllocatedPorts(), missingFamily: pending.missingFamily)
+        for family in pending.families {
+            if family == familyWithoutPorts {
+                opened.missingFamily = MissingFamily(family, .insufficientCapacity)
+                continue
+            }
+            nextPort += 1
+            if pending.portWish != .any { nextPort += nextPort % 2 }
+            ports.open(nextPort, family)
+            opened.ports[family] = nextPort
+        }
+        if pending.portWish == .evenAndNext { opened.reservationToken = Self.token }
+        return opened
     }
 
     /// One authenticated request, after the 401 that gives the nonce.

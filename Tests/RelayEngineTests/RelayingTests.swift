@@ -17,14 +17,15 @@ import Testing
         #expect(harness.send([1], to: peer) == .none)
         #expect(harness.drops(.noPermission) == 1)
         #expect(try #require(harness.permit(peer, as: client)).isSuccess)
-        guard case .relay(let id, let to, let payload) = harness.send([1, 2, 3], to: peer) else { throw NotRelayed() }
+        guard case .relay(let id, let to, let payload, _) = harness.send([1, 2, 3], to: peer)
+        else { throw NotRelayed() }
         #expect(id == self.id)
         #expect(to == peer)
         #expect(payload.count == 3)
         // A permission is for the address, whatever the port (RFC 8656 section 9).
         guard case .relay = harness.send([1], to: SocketAddress(peer.ip, port: 1)) else { throw NotRelayed() }
-        #expect(harness.engine.statistics.packetsToPeers == 2)
-        #expect(harness.engine.statistics.bytesToPeers == 4)
+        #expect(harness.engine.statistics.traffic.packetsToPeers == 2)
+        #expect(harness.engine.statistics.traffic.bytesToPeers == 4)
     }
 
     @Test func peersAreHeardWhilePermitted() throws {

@@ -15,7 +15,7 @@ import Testing
             func agent(_ loop: EventLoop) throws -> CallAgent {
                 let credentials = try relay.credentials
                 return CallAgent(
-                    server: relay.service.listenAddress,
+                    server: relay.service.listenAddresses[0],
                     login: RelayLogin(username: credentials.username, credential: credentials.credential), loop: loop)
             }
             let (caller, callee) = (try agent(relay.loops.loops[0]), try agent(relay.loops.loops[1]))
@@ -49,7 +49,7 @@ import Testing
             var configuration = CallAgent.Configuration()
             configuration.signallingTimeoutMs = 50
             let agent = CallAgent(
-                server: relay.service.listenAddress,
+                server: relay.service.listenAddresses[0],
                 login: RelayLogin(username: credentials.username, credential: credentials.credential),
                 loop: relay.loops.loops[0], configuration: configuration)
             let error = await #expect(throws: EdgeError.self) {

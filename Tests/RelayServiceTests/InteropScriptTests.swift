@@ -21,7 +21,7 @@ import Testing
             let child = try await ChildProcess.run(
                 "python3",
                 [
-                    "\(Self.folder)/\(script)", "--server", "\(relay.service.listenAddress)", "--user",
+                    "\(Self.folder)/\(script)", "--server", "\(relay.service.listenAddresses[0])", "--user",
                     credentials.username, "--credential", credentials.credential,
                 ] + arguments, pool: pool)
             #expect(child.status == 0, "\(child.output)")

@@ -10,7 +10,7 @@ import Testing
     private func client(_ relay: RunningRelay, loop: Int = 0) async throws -> TURNClient {
         let credentials = try relay.credentials
         let client = try TURNClient(
-            server: relay.service.listenAddress,
+            server: relay.service.listenAddresses[0],
             login: RelayLogin(username: credentials.username, credential: credentials.credential),
             loop: relay.loops.loops[loop])
         try await client.start()
@@ -27,7 +27,7 @@ import Testing
                 credentials.credential
                     == RESTCredentials.password(username: credentials.username, secret: RunningRelay.secret))
             #expect(credentials.ttlSeconds == 600)
-            let port = relay.service.listenAddress.port
+            let port = relay.service.listenAddresses[0].port
             #expect(credentials.urls == ["stun:127.0.0.1:\(port)", "turn:127.0.0.1:\(port)?transport=udp"])
             #expect(TURNServerAddress.first(in: credentials.urls)?.port == port)
         }
@@ -104,7 +104,7 @@ import Testing
             {
                 $0.firstRelayPort = 60_000; $0.lastRelayPort = 50_000
             }, { $0.maxLifetimeSeconds = 1 }, { $0.maxAllocations = 0 },
-            { $0.externalAddress = .loopbackV6 },
+            { $0.externalAddresses = [.loopbackV6] },
         ] as [@Sendable (inout RelayService.Configuration) -> Void])
     func configurationsThatCannotBe(change: @Sendable (inout RelayService.Configuration) -> Void) throws {
         #expect(throws: EdgeError.self) { try RunningRelay(change) }
@@ -113,7 +113,7 @@ import Testing
     @Test func aTakenPortIsSaid() async throws {
         try await withRelay { relay in
             let error = #expect(throws: EdgeError.self) {
-                try RunningRelay { $0.listenAddress = relay.service.listenAddress }
+                try RunningRelay { $0.listenAddresses = [relay.service.listenAddresses[0]] }
             }
             #expect(error?.kind == .io)
         }

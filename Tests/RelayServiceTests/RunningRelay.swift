@@ -15,7 +15,7 @@ final class RunningRelay: Sendable {
 
     init(loopCount: Int = 2, _ change: (inout RelayService.Configuration) -> Void = { _ in }) throws {
         var configuration = RelayService.Configuration()
-        configuration.listenAddress = SocketAddress(.loopbackV4, port: 0)
+        configuration.listenAddresses = [SocketAddress(.loopbackV4, port: 0)]
         configuration.sharedSecret = Self.secret
         configuration.allowLoopbackPeers = true
         configuration.drainTimeoutMs = 100

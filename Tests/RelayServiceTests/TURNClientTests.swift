@@ -18,7 +18,7 @@ import Testing
     @Test func bindingTellsOurAddress() async throws {
         try await withRelay { relay in
             let client = try TURNClient(
-                server: relay.service.listenAddress, login: try login(relay), loop: relay.loops.loops[0])
+                server: relay.service.listenAddresses[0], login: try login(relay), loop: relay.loops.loops[0])
             try await client.start()
             let mapped = try await client.bind()
             #expect(mapped.ip == .loopbackV4)
@@ -28,11 +28,11 @@ import Testing
 
     @Test func onEveryAddressTheRelayAnswersFromTheOneThatWasAsked() async throws {
         try await withRelay({
-            $0.listenAddress.ip = .anyV4
-            $0.relayAddress = .loopbackV4
+            $0.listenAddresses[0].ip = .anyV4
+            $0.relayAddresses = [.loopbackV4]
         }) { relay in
             for last in UInt32(1)...3 {
-                let server = SocketAddress(IPAddress(v4: 0x7F00_0000 | last), port: relay.service.listenAddress.port)
+                let server = SocketAddress(IPAddress(v4: 0x7F00_0000 | last), port: relay.service.listenAddresses[0].port)
                 let client = try TURNClient(server: server, login: try login(relay), loop: relay.loops.loops[0])
                 // It takes answers from that address alone.
                 try await client.start()
@@ -58,9 +58,9 @@ import Testing
         try await withRelay { relay in
             let inboxes = (Inbox(), Inbox())
             let alice = try TURNClient(
-                server: relay.service.listenAddress, login: try login(relay), loop: relay.loops.loops[0])
+                server: relay.service.listenAddresses[0], login: try login(relay), loop: relay.loops.loops[0])
             let bob = try TURNClient(
-                server: relay.service.listenAddress, login: try login(relay), loop: relay.loops.loops[1])
+                server: relay.service.listenAddresses[0], login: try login(relay), loop: relay.loops.loops[1])
             for (client, inbox) in [(alice, inboxes.0), (bob, inboxes.1)] {
                 try await client.start()
                 await client.onReceive { payload, peer in inbox.put(Array(payload), peer) }
@@ -95,7 +95,7 @@ import Testing
     @Test func refusalsHaveTheirReasons() async throws {
         try await withRelay({ $0.maxAllocationsPerUser = 1 }) { relay in
             let loop = relay.loops.loops[0]
-            let server = relay.service.listenAddress
+            let server = relay.service.listenAddresses[0]
             let client = try TURNClient(server: server, login: try login(relay), loop: loop)
             let second = try TURNClient(server: server, login: try login(relay), loop: loop)
             let stranger = try TURNClient(

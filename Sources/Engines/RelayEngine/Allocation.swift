@@ -1,10 +1,10 @@
 public import Base
-import STUN
+public import STUN
 
-/// One client's relayed transport address, with who may send to it and by which channels (RFC 8656 section 3.2).
+/// One client's relayed transport addresses, with who may send to them and by which channels (RFC 8656 section 3.2).
 ///
 /// Every packet looks into one: it cannot be copied, and is searched by index, which retains nothing.
-struct Allocation: ~Copyable {
+struct Allocation: ~Copyable, Sendable {
     struct Permission {
         var ip: IPAddress
         var expiresAt: MonotonicInstant
@@ -19,28 +19,40 @@ struct Allocation: ~Copyable {
         var byPort: Bool
     }
 
-    let tuple: FiveTuple
-    let user: UserAddress
-    let username: String
-    let key: LongTermKey
+    /// The path to the client.
+    var tuple: FiveTuple
+    /// Where the client has said it will be; it is there from its first message on (RFC 8016).
+    var nextTuple: FiveTuple?
+    let identity: Identity
     /// Of the Allocate request, so that its retransmission is known.
     let transactionID: TransactionID
     let grantedLifetimeSeconds: UInt32
-    /// As the client was told.
-    let relayed: SocketAddress
+    /// As the client was told, with the token of the port beside it.
+    let ports: AllocatedPorts
+    let missingFamily: MissingFamily?
+    let reservationToken: UInt64?
+    /// Under which a mobility ticket names it; 0 without one.
+    let mobilityNumber: UInt64
+    /// Families whose relayed transport address is still there.
+    private(set) var livePorts: AllocatedPorts
+    let openedAt: MonotonicInstant
     var expiresAt: MonotonicInstant
+    var traffic = RelayTraffic()
     private(set) var permissions: [Permission] = []
     private(set) var channels: [Channel] = []
 
-    init(_ pending: PendingAllocation, relayed: SocketAddress, expiresAt: MonotonicInstant) {
+    init(_ pending: PendingAllocation, _ opened: OpenedRelay, mobilityNumber: UInt64, now: MonotonicInstant) {
         tuple = pending.tuple
-        user = pending.user
-        username = pending.username
-        key = pending.key
+        identity = pending.identity
         transactionID = pending.transactionID
         grantedLifetimeSeconds = pending.lifetimeSeconds
-        self.relayed = relayed
-        self.expiresAt = expiresAt
+        ports = opened.ports
+        missingFamily = opened.missingFamily
+        reservationToken = opened.reservationToken
+        self.mobilityNumber = mobilityNumber
+        livePorts = opened.ports
+        openedAt = now
+        expiresAt = now + .seconds(Int64(pending.lifetimeSeconds))
     }
 
     @inline(__always)
@@ -83,6 +95,8 @@ struct Allocation: ~Copyable {
         if let index = permissions.firstIndex(where: { $0.ip == ip }) {
             permissions[index].expiresAt = expiresAt
         } else {
+            // One by one: most have one or two, and an array that doubles would keep more.
+            permissions.reserveCapacity(permissions.count + 1)
             permissions.append(Permission(ip: ip, expiresAt: expiresAt, byPort: byPort))
         }
     }
@@ -92,20 +106,74 @@ struct Allocation: ~Copyable {
         if let index = channels.firstIndex(where: { $0.number == number }) {
             channels[index].expiresAt = expiresAt
         } else {
+            channels.reserveCapacity(channels.count + 1)
             channels.append(Channel(number: number, peer: peer, expiresAt: expiresAt, byPort: byPort))
         }
     }
+
+    /// Gives up the relayed transport address of one family, with all that belongs to it (RFC 8656 section 8.2).
+    mutating func remove(_ family: IPAddress.Family) {
+        livePorts[family] = nil
+        permissions.removeAll { $0.ip.family == family }
+        channels.removeAll { $0.peer.ip.family == family }
+    }
 }
 
-/// An Allocate request that was found good: the service opens a relay socket for it, or has it refused.
+/// Application data of an allocation, both ways.
+public struct RelayTraffic: Equatable, Sendable {
+    public internal(set) var packetsToPeers: UInt64 = 0
+    public internal(set) var bytesToPeers: UInt64 = 0
+    public internal(set) var packetsToClient: UInt64 = 0
+    public internal(set) var bytesToClient: UInt64 = 0
+}
+
+/// A family that was asked for in addition, and could not be had (RFC 8656 section 18.12).
+public struct MissingFamily: Equatable, Sendable {
+    public let family: IPAddress.Family
+    public let code: STUNErrorCode
+
+    public init(_ family: IPAddress.Family, _ code: STUNErrorCode) {
+        self.family = family
+        self.code = code
+    }
+}
+
+/// An Allocate request that was found good: the service opens relay sockets for it, or has it refused.
 public struct PendingAllocation: Sendable {
+    /// What EVEN-PORT asks for (RFC 8656 section 18.7).
+    public enum PortWish: Equatable, Sendable {
+        case any
+        case even
+        /// Even, and the next higher one kept for a later allocation.
+        case evenAndNext
+        /// The one that was kept under this token.
+        case reserved(UInt64)
+    }
+
     public let tuple: FiveTuple
-    public let user: UserAddress
-    /// The client asked for an even port (RFC 8656 section 7.2).
-    public let wantsEvenPort: Bool
-    let username: String
-    let key: LongTermKey
+    public var user: UserAddress { identity.user }
+    /// One, or two where ADDITIONAL-ADDRESS-FAMILY asks for both: then one of them will do.
+    public let families: [IPAddress.Family]
+    /// A family that was asked for in addition, and that this node has no address of.
+    public let missingFamily: MissingFamily?
+    public let portWish: PortWish
+    let identity: Identity
     let transactionID: TransactionID
     let lifetimeSeconds: UInt32
     let wantsFingerprint: Bool
+    let wantsMobility: Bool
+}
+
+/// What the service has opened for a pending allocation.
+public struct OpenedRelay: Sendable {
+    public var ports: AllocatedPorts
+    public var missingFamily: MissingFamily?
+    /// Of the next higher port.
+    public var reservationToken: UInt64?
+
+    public init(ports: AllocatedPorts, missingFamily: MissingFamily? = nil, reservationToken: UInt64? = nil) {
+        self.ports = ports
+        self.missingFamily = missingFamily
+        self.reservationToken = reservationToken
+    }
 }

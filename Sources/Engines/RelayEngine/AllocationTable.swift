@@ -1,6 +1,6 @@
 import Base
 
-/// The live allocations of one event loop: a slab, found by place or by 5-tuple.
+/// The live allocations of one event loop: a slab, found by place, by 5-tuple, or by the number in a mobility ticket.
 ///
 /// The slab is memory of its own, so that an allocation, which every packet looks into, is read and changed where it lies.
 struct AllocationTable: ~Copyable {
@@ -9,7 +9,10 @@ struct AllocationTable: ~Copyable {
     /// Of each place of the slab that was ever used: even while an allocation is there.
     private var generations: [UInt32] = []
     private var vacant: [UInt32] = []
+    /// By the path of each allocation, and by the one that its client may take next.
     private var byTuple: [FiveTuple: UInt32] = [:]
+    private var byMobilityNumber: [UInt64: UInt32] = [:]
+    private(set) var count = 0
 
     init() { slab = .allocate(capacity: capacity) }
 
@@ -18,14 +21,17 @@ struct AllocationTable: ~Copyable {
         slab.deallocate()
     }
 
-    var count: Int { byTuple.count }
-
     @inline(__always)
     private func isLive(_ index: Int) -> Bool { generations[index] & 1 == 0 }
 
     @inline(__always)
     func id(of tuple: FiveTuple) -> AllocationID? {
         guard let index = byTuple[tuple] else { return nil }
+        return AllocationID(index: index, generation: generations[Int(index)])
+    }
+
+    func id(ofMobilityNumber number: UInt64) -> AllocationID? {
+        guard let index = byMobilityNumber[number] else { return nil }
         return AllocationID(index: index, generation: generations[Int(index)])
     }
 
@@ -60,6 +66,8 @@ struct AllocationTable: ~Copyable {
             generations.append(0)
         }
         precondition(byTuple.updateValue(index, forKey: allocation.tuple) == nil, "a 5-tuple has one allocation")
+        if allocation.mobilityNumber != 0 { byMobilityNumber[allocation.mobilityNumber] = index }
+        count += 1
         (slab + Int(index)).initialize(to: allocation)
         return AllocationID(index: index, generation: generations[Int(index)])
     }
@@ -79,18 +87,38 @@ struct AllocationTable: ~Copyable {
         let allocation = (slab + Int(id.index)).move()
         generations[Int(id.index)] &+= 1
         byTuple[allocation.tuple] = nil
+        if let next = allocation.nextTuple { byTuple[next] = nil }
+        if allocation.mobilityNumber != 0 { byMobilityNumber[allocation.mobilityNumber] = nil }
         vacant.append(id.index)
+        count -= 1
         return allocation
     }
 
-    /// The allocations whose lifetime is over.
-    func expired(now: MonotonicInstant) -> [AllocationID] {
+    // MARK: - Two paths (RFC 8016)
+
+    /// Has the allocation found by one more 5-tuple, in place of any that was announced before.
+    mutating func announce(_ tuple: FiveTuple, for id: AllocationID) {
+        if let former = self[id].nextTuple { byTuple[former] = nil }
+        precondition(byTuple.updateValue(id.index, forKey: tuple) == nil, "a 5-tuple has one allocation")
+        self[id].nextTuple = tuple
+    }
+
+    /// The client is at the 5-tuple that it announced; the one before is given up.
+    mutating func settle(_ id: AllocationID) {
+        guard let next = self[id].nextTuple else { preconditionFailure("no 5-tuple was announced") }
+        byTuple[self[id].tuple] = nil
+        self[id].tuple = next
+        self[id].nextTuple = nil
+    }
+
+    // MARK: - Several
+
+    /// The allocations that something holds of.
+    func ids(where holds: (borrowing Allocation) -> Bool) -> [AllocationID] {
         var ids: [AllocationID] = []
-        for index in generations.indices where isLive(index) && slab[index].expiresAt <= now {
+        for index in generations.indices where isLive(index) && holds(slab[index]) {
             ids.append(AllocationID(index: UInt32(index), generation: generations[index]))
         }
         return ids
     }
-
-    var all: [AllocationID] { expired(now: MonotonicInstant(nanoseconds: .max)) }
 }

@@ -10,12 +10,15 @@ public struct FiveTuple: Hashable, Sendable, BitwiseCopyable {
     public let client: SocketAddress
     public let server: SocketAddress
     public let transport: Transport
+    /// Which of the node's listeners has the server's address.
+    public let listener: UInt8
 
     @inlinable
-    public init(client: SocketAddress, server: SocketAddress, transport: Transport = .udp) {
+    public init(client: SocketAddress, server: SocketAddress, transport: Transport = .udp, listener: UInt8 = 0) {
         self.client = client
         self.server = server
         self.transport = transport
+        self.listener = listener
     }
 
     /// Feeds the client's address alone: servers and transports are few, and equality tells them apart.

@@ -42,6 +42,9 @@ public struct RelayAddresses: Equatable, Sendable, BitwiseCopyable {
     @inline(__always)
     public subscript(family: IPAddress.Family) -> RelayAddress? { family == .v4 ? v4 : v6 }
 
+    /// What relayed transport addresses begin with.
+    public var relayed: [IPAddress] { [v4, v6].compactMap { $0?.relayed } }
+
     /// Whether it is the relay's, by either name.
     func contains(_ ip: IPAddress) -> Bool {
         guard let address = self[ip.family] else { return false }

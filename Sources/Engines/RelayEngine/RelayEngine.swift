@@ -23,13 +23,21 @@ public struct RelayEngine: ~Copyable {
         public var allowsFormerChannelNumbers: Bool
         public var unauthenticatedAnswersPerSecond: Int
         public var unauthenticatedAnswersBurst: Int
+        /// Whether clients may take their allocations to other 5-tuples (RFC 8016).
+        public var allowsMobility = true
+        /// Of this process, 32 bytes; all its event loops share it, so that a mobility ticket counts on each.
+        public var ticketKey: [UInt8]
+        /// Where new clients are sent while the node drains, at most one of each family.
+        public var alternateServers: [SocketAddress] = []
+        /// The name that such a server's certificate has (RFC 8489 section 14.16).
+        public var alternateDomain: String?
 
         public init(
             realm: String, sharedSecret: [UInt8], nonceSecret: [UInt8], nonceLifetimeMs: Int = 3_600_000,
             defaultLifetimeSeconds: Int = 600, maxLifetimeSeconds: Int = 3600, maxPermissionsPerAllocation: Int = 64,
             maxChannelsPerAllocation: Int = 64, allowsFormerChannelNumbers: Bool = false,
             unauthenticatedAnswersPerSecond: Int = 100,
-            unauthenticatedAnswersBurst: Int = 500
+            unauthenticatedAnswersBurst: Int = 500, ticketKey: [UInt8]
         ) {
             self.realm = realm
             self.sharedSecret = sharedSecret
@@ -42,19 +50,22 @@ public struct RelayEngine: ~Copyable {
             self.allowsFormerChannelNumbers = allowsFormerChannelNumbers
             self.unauthenticatedAnswersPerSecond = unauthenticatedAnswersPerSecond
             self.unauthenticatedAnswersBurst = unauthenticatedAnswersBurst
+            self.ticketKey = ticketKey
         }
     }
 
     /// A realm of at most this many bytes keeps a 401 within 128 bytes, with room for the nonce to grow.
     public static let maxRealmByteCount = 40
     /// The largest answer.
-    public static let maxAnswerByteCount = 256
+    public static let maxAnswerByteCount = 512
     /// RFC 8656 sections 9 and 12.
     static let permissionLifetime = Duration.seconds(300)
     static let channelLifetime = Duration.seconds(600)
 
     let configuration: Configuration
     let policy: PeerPolicy
+    /// Which of the node's event loops this is.
+    let loopIndex: UInt8
     let nonces: NonceIssuer
     var limiter: SourceRateLimiter
     var allocations = AllocationTable()
@@ -62,12 +73,18 @@ public struct RelayEngine: ~Copyable {
     public internal(set) var statistics = RelayStatistics()
     /// While set, no new allocation is made; live ones go on.
     public var isDraining = false
+    let tickets: MobilityTickets
+    /// The next number of a mobile allocation; the event loop's index is in it, so that it is the node's.
+    var nextMobilityNumber: UInt64
     private var indications: UInt64
 
-    public init(configuration: Configuration, policy: PeerPolicy) {
+    public init(configuration: Configuration, policy: PeerPolicy, loopIndex: UInt8 = 0) {
         precondition(configuration.realm.utf8.count <= Self.maxRealmByteCount)
         self.configuration = configuration
         self.policy = policy
+        self.loopIndex = loopIndex
+        tickets = MobilityTickets(key: configuration.ticketKey)
+        nextMobilityNumber = UInt64(loopIndex) << 56 | 1
         nonces = NonceIssuer(
             secret: configuration.nonceSecret, lifetime: .milliseconds(configuration.nonceLifetimeMs))
         limiter = SourceRateLimiter(
@@ -76,14 +93,15 @@ public struct RelayEngine: ~Copyable {
     }
 
     public var allocationCount: Int { allocations.count }
+    public var relayAddresses: RelayAddresses { policy.addresses }
 
     // MARK: - From clients
 
     public enum ClientAction: Equatable, Sendable {
         /// Dropped, and counted.
         case none
-        /// Send this part of the datagram from the allocation's relay socket.
-        case relay(AllocationID, to: SocketAddress, payload: Range<Int>)
+        /// Send this part of the datagram from the allocation's relay socket of the peer's family.
+        case relay(AllocationID, to: SocketAddress, payload: Range<Int>, dontFragment: Bool = false)
         /// A STUN request, for `answer`.
         case request
     }
@@ -112,10 +130,10 @@ public struct RelayEngine: ~Copyable {
         _ datagram: RawSpan, from tuple: FiveTuple, now: MonotonicInstant
     ) -> ClientAction {
         guard let header = ChannelData.read(datagram) else { return drop(.malformed) }
-        guard let id = liveAllocation(of: tuple, now: now) else { return drop(.noAllocation) }
+        guard let id = allocationInUse(by: tuple, now: now) else { return drop(.noAllocation) }
         guard let channel = allocations[id].channel(header.channel, now: now) else { return drop(.noChannel) }
         if channel.byPort, !policy.permitsOwn(channel.peer) { return drop(.peerRefused) }
-        return relay(id, to: channel.peer, payload: header.payload)
+        return relay(id, to: channel.peer, payload: header.payload, dontFragment: false)
     }
 
     /// A Send indication (RFC 8656 section 11.2).
@@ -125,22 +143,35 @@ public struct RelayEngine: ~Copyable {
         guard let message = try? STUNMessage(datagram), message.isUnderstood,
             let peer = message.xorAddress(.xorPeerAddress), let data = message.attribute(.data)
         else { return drop(.malformed) }
-        guard let id = liveAllocation(of: tuple, now: now) else { return drop(.noAllocation) }
+        guard let id = allocationInUse(by: tuple, now: now) else { return drop(.noAllocation) }
         guard let permission = allocations[id].permission(for: peer.ip, now: now) else { return drop(.noPermission) }
         if permission.byPort, !policy.permitsOwn(peer) { return drop(.peerRefused) }
-        return relay(id, to: peer, payload: data.range)
+        return relay(
+            id, to: peer, payload: data.range, dontFragment: message.attribute(.dontFragment) != nil)
     }
 
     @inline(__always)
-    private mutating func relay(_ id: AllocationID, to peer: SocketAddress, payload: Range<Int>) -> ClientAction {
-        statistics.packetsToPeers += 1
-        statistics.bytesToPeers += UInt64(payload.count)
-        return .relay(id, to: policy.local(peer), payload: payload)
+    private mutating func relay(
+        _ id: AllocationID, to peer: SocketAddress, payload: Range<Int>, dontFragment: Bool
+    ) -> ClientAction {
+        statistics.traffic.packetsToPeers += 1
+        statistics.traffic.bytesToPeers += UInt64(payload.count)
+        allocations[id].traffic.packetsToPeers += 1
+        allocations[id].traffic.bytesToPeers += UInt64(payload.count)
+        return .relay(id, to: policy.local(peer), payload: payload, dontFragment: dontFragment)
     }
 
     @inline(__always)
     func liveAllocation(of tuple: FiveTuple, now: MonotonicInstant) -> AllocationID? {
         guard let id = allocations.id(of: tuple), allocations[id].expiresAt > now else { return nil }
+        return id
+    }
+
+    /// The allocation of a client that uses it: one that has announced this 5-tuple has arrived there.
+    @inline(__always)
+    private mutating func allocationInUse(by tuple: FiveTuple, now: MonotonicInstant) -> AllocationID? {
+        guard let id = liveAllocation(of: tuple, now: now) else { return nil }
+        if allocations[id].nextTuple != nil { arrive(id, at: tuple) }
         return id
     }
 
@@ -169,43 +200,23 @@ public struct RelayEngine: ~Copyable {
         guard payloadCount <= DataIndication.maxPayloadByteCount else { return dropFromPeer(.tooLarge) }
         let peer = policy.published(peer)
         guard allocations[id].permission(for: peer.ip, now: now) != nil else { return dropFromPeer(.noPermission) }
-        statistics.packetsToClients += 1
-        statistics.bytesToClients += UInt64(payloadCount)
+        statistics.traffic.packetsToClient += 1
+        statistics.traffic.bytesToClient += UInt64(payloadCount)
+        allocations[id].traffic.packetsToClient += 1
+        allocations[id].traffic.bytesToClient += UInt64(payloadCount)
         let tuple = allocations[id].tuple
         if let channel = allocations[id].channel(to: peer, now: now) { return .channelData(channel.number, to: tuple) }
-        // Indications are not answered: their ids need only differ.
+        return .dataIndication(peer: peer, nextIndication(), to: tuple)
+    }
+
+    /// Indications are not answered: their ids need only differ.
+    mutating func nextIndication() -> TransactionID {
         indications &+= 0x9E37_79B9_7F4A_7C15
-        return .dataIndication(
-            peer: peer, TransactionID(high: UInt32(truncatingIfNeeded: indications >> 7), low: indications), to: tuple)
+        return TransactionID(high: UInt32(truncatingIfNeeded: indications >> 7), low: indications)
     }
 
     private mutating func dropFromPeer(_ reason: RelayDropReason) -> PeerAction {
         statistics.drop(reason)
         return .none
-    }
-
-    // MARK: - Ends
-
-    /// An allocation that is gone: the service closes its socket and gives back what it reserved.
-    public struct Closed: Equatable, Sendable {
-        public let id: AllocationID
-        public let user: UserAddress
-        public let relayed: SocketAddress
-    }
-
-    /// Removes the allocations whose lifetime is over. Called about once a second; packets do not wait for it.
-    public mutating func expire(now: MonotonicInstant) -> [Closed] {
-        allocations.expired(now: now).map { close($0) }
-    }
-
-    /// Removes every allocation.
-    public mutating func closeAll() -> [Closed] {
-        allocations.all.map { close($0) }
-    }
-
-    mutating func close(_ id: AllocationID) -> Closed {
-        let allocation = allocations.remove(id)
-        statistics.allocationsClosed += 1
-        return Closed(id: id, user: allocation.user, relayed: allocation.relayed)
     }
 }

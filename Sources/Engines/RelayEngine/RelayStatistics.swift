@@ -28,18 +28,17 @@ public enum RelayDropReason: Int, CaseIterable, Sendable {
 public struct RelayStatistics: Sendable {
     /// The error codes that the engine answers with, in the order of `errors`.
     public static let errorCodes: [STUNErrorCode] = [
-        .badRequest, .unauthenticated, .forbidden, .unknownAttribute, .allocationMismatch, .staleNonce,
-        .addressFamilyNotSupported, .wrongCredentials, .unsupportedTransport, .peerAddressFamilyMismatch,
-        .allocationQuotaReached, .insufficientCapacity,
+        .tryAlternate, .badRequest, .unauthenticated, .forbidden, .mobilityForbidden, .unknownAttribute,
+        .allocationMismatch, .staleNonce, .addressFamilyNotSupported, .wrongCredentials, .unsupportedTransport,
+        .peerAddressFamilyMismatch, .allocationQuotaReached, .insufficientCapacity,
     ]
 
-    public internal(set) var packetsToPeers: UInt64 = 0
-    public internal(set) var bytesToPeers: UInt64 = 0
-    public internal(set) var packetsToClients: UInt64 = 0
-    public internal(set) var bytesToClients: UInt64 = 0
+    public internal(set) var traffic = RelayTraffic()
     public internal(set) var bindings: UInt64 = 0
     public internal(set) var allocationsOpened: UInt64 = 0
     public internal(set) var allocationsClosed: UInt64 = 0
+    /// Allocations whose client has come from another 5-tuple (RFC 8016).
+    public internal(set) var moves: UInt64 = 0
     /// By `RelayDropReason.rawValue`.
     public internal(set) var drops = [UInt64](repeating: 0, count: RelayDropReason.allCases.count)
     public internal(set) var errors = [UInt64](repeating: 0, count: errorCodes.count)

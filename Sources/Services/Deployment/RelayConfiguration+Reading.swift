@@ -33,9 +33,12 @@ extension RelayService.Configuration {
     }
 
     private mutating func readAddresses(_ section: ConfigurationSection) {
-        section.read("listen_address", &listenAddress)
-        section.read("relay_address", &relayAddress)
-        section.read("external_address", &externalAddress)
+        section.read("listen_addresses", &listenAddresses, maxCount: Self.maxListeners)
+        section.read("relay_addresses", &relayAddresses, "an IP address", maxCount: 2) { IPAddress($0) }
+        section.read("external_addresses", &externalAddresses, "an IP address", maxCount: 2) { IPAddress($0) }
+        section.read("alternate_servers", &alternateServers, maxCount: 2)
+        section.read("alternate_domain", &alternateDomain)
+        section.read("allow_mobility", &allowMobility)
         section.read("public_host", &publicHost)
         section.read("first_relay_port", &firstRelayPort, in: 1024...65535)
         section.read("last_relay_port", &lastRelayPort, in: 1024...65535)

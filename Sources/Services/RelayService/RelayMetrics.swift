@@ -67,10 +67,10 @@ struct RelayMetrics: Sendable {
         allocations.add(
             Int64(new.allocationsOpened - old.allocationsOpened) - Int64(new.allocationsClosed - old.allocationsClosed))
         bindings.increment(by: new.bindings - old.bindings)
-        packets[0].increment(by: new.packetsToPeers - old.packetsToPeers)
-        packets[1].increment(by: new.packetsToClients - old.packetsToClients)
-        bytes[0].increment(by: new.bytesToPeers - old.bytesToPeers)
-        bytes[1].increment(by: new.bytesToClients - old.bytesToClients)
+        packets[0].increment(by: new.traffic.packetsToPeers - old.traffic.packetsToPeers)
+        packets[1].increment(by: new.traffic.packetsToClient - old.traffic.packetsToClient)
+        bytes[0].increment(by: new.traffic.bytesToPeers - old.traffic.bytesToPeers)
+        bytes[1].increment(by: new.traffic.bytesToClient - old.traffic.bytesToClient)
         for index in drops.indices { drops[index].increment(by: new.drops[index] - old.drops[index]) }
         for index in errors.indices { errors[index].increment(by: new.errors[index] - old.errors[index]) }
     }

@@ -2,13 +2,15 @@ package import Base
 
 extension RelayService {
     package struct Configuration: Equatable, Sendable {
+        package static let maxListeners = 16
+
         /// Where STUN and TURN are answered over UDP.
-        package var listenAddress = SocketAddress(.anyV4, port: 3478)
-        /// Relay sockets are bound to this address. Default: the listener's; where that is every address, the first of
-        /// the host that is not loopback.
-        package var relayAddress: IPAddress?
-        /// What clients are told instead of the relay address, where a 1:1 NAT stands before it.
-        package var externalAddress: IPAddress?
+        package var listenAddresses = [SocketAddress(.anyV4, port: 3478)]
+        /// Relay sockets are bound to these, one of a family. Default: the address of the family's first listener; where that is
+        /// every address, the first of the host that is not loopback.
+        package var relayAddresses: [IPAddress] = []
+        /// What clients are told instead, one of a family, where a 1:1 NAT stands before it.
+        package var externalAddresses: [IPAddress] = []
         /// Host name or address in the URLs for clients. Default: the external or the relay address.
         package var publicHost: String?
         /// Relayed transport addresses have random ports of this range; those in use are skipped.
@@ -37,6 +39,12 @@ extension RelayService {
         /// Channel numbers from 0x5000 to 0x7FFF may be bound, which RFC 8656 took away from RFC 5766: for older clients,
         /// among them coturn's test client before 4.16.
         package var allowRFC5766ChannelNumbers = false
+        /// Clients may take their allocations to other addresses (RFC 8016).
+        package var allowMobility = true
+        /// Where new clients are sent while the node drains, one of a family (300 Try Alternate); without one they get 508.
+        package var alternateServers: [SocketAddress] = []
+        /// The name in the certificates of these servers.
+        package var alternateDomain: String?
         /// Answers a second to a source prefix (/24, /56) that has not authenticated, on each event loop; silence beyond.
         package var unauthenticatedAnswersPerSecond = 100
         /// Answers at once to such a prefix.

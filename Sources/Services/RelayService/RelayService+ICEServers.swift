@@ -22,10 +22,11 @@ extension RelayService {
             ttlSeconds: lifetime)
     }
 
-    /// STUN and TURN URIs (RFC 7064, RFC 7065) of the listener.
+    /// STUN and TURN URIs (RFC 7064, RFC 7065) of the first listener.
     package var urls: [String] {
-        let ip = relayedAddress
+        let listener = listenAddresses[0]
+        let ip = relayAddresses[listener.ip.family]?.relayed ?? listener.ip
         let host = configuration.publicHost ?? (ip.family == .v4 ? "\(ip)" : "[\(ip)]")
-        return ["stun:\(host):\(listenAddress.port)", "turn:\(host):\(listenAddress.port)?transport=udp"]
+        return ["stun:\(host):\(listener.port)", "turn:\(host):\(listener.port)?transport=udp"]
     }
 }

@@ -1,6 +1,6 @@
 package import Base
 import Crypto
-import RelayEngine
+package import RelayEngine
 package import Runtime
 import Synchronization
 
@@ -11,10 +11,9 @@ import Synchronization
 /// threads. What loops share is asked for new allocations only: the quota, and which relay ports are live.
 package final class RelayService: Service {
     package let configuration: Configuration
-    /// Where clients reach the listener, as far as this host knows.
-    package let listenAddress: SocketAddress
-    /// What relayed transport addresses begin with.
-    package let relayedAddress: IPAddress
+    /// Where clients reach the listeners, as far as this host knows.
+    package let listenAddresses: [SocketAddress]
+    package let relayAddresses: RelayAddresses
     private let relayLoops: [RelayLoop]
     private let shared: RelaySharedState
     private let logger: Logger
@@ -30,39 +29,21 @@ package final class RelayService: Service {
         metrics: MetricsRegistry
     ) throws {
         try configuration.check()
-        precondition(!loops.isEmpty)
+        precondition(!loops.isEmpty && loops.count <= Int(UInt8.max))
         self.configuration = configuration
         self.logger = logger
 
-        var listeners: [UDPSocket] = []
-        var address = configuration.listenAddress
-        do {
-            for loop in loops {
-                let listener = try UDPSocket(
-                    bind: address, on: loop, reusePort: true, isFirst: listeners.isEmpty,
-                    bufferBytes: configuration.listenerBufferBytes,
-                    sendBufferBytes: configuration.listenerBufferBytes)
-                address = listener.localAddress
-                listeners.append(listener)
-            }
-        } catch {
-            throw EdgeError(.io, "the relay cannot listen on \(address)", side: .internal, cause: error)
-        }
-        listenAddress = address
-        if case let granted = listeners[0].grantedBufferBytes, granted < configuration.listenerBufferBytes {
+        let listeners = try Self.listen(configuration, loops)
+        listenAddresses = listeners[0].map(\.localAddress)
+        if case let granted = listeners[0][0].grantedBufferBytes, granted < configuration.listenerBufferBytes {
             logger.warning(
                 "the kernel gives the relay's listeners smaller queues than are configured; see net.core.rmem_max, wmem_max",
                 metadata: ["bytes": "\(granted)", "configured": "\(configuration.listenerBufferBytes)"])
         }
 
         let hostAddresses = HostAddresses.all()
-        let bound =
-            configuration.relayAddress
-            ?? (address.ip.isUnspecified ? HostAddresses.preferred(address.ip.family, of: hostAddresses) : address.ip)
-        relayedAddress = configuration.externalAddress ?? bound
-        guard bound.family == relayedAddress.family else {
-            throw EdgeError(.invalid, "the external and the relay address are of different families", side: .internal)
-        }
+        let addresses = try configuration.addresses(listeningAt: listenAddresses, on: hostAddresses)
+        relayAddresses = addresses
         let shared = RelaySharedState(
             quota: AllocationQuota(
                 maxAllocations: configuration.maxAllocations,
@@ -72,19 +53,44 @@ package final class RelayService: Service {
         rules.allowed = configuration.allowPeers
         rules.denied = configuration.denyPeers
         rules.translationPrefixes = configuration.nat64Prefixes
-        rules.ownAddresses = hostAddresses + [address.ip]
-        rules.ownPorts = ownPorts + configuration.refusedPeerPorts + [address.port]
+        rules.ownAddresses = hostAddresses + listenAddresses.map(\.ip)
+        rules.ownPorts = ownPorts + configuration.refusedPeerPorts + listenAddresses.map(\.port)
         rules.allowsLoopback = configuration.allowLoopbackPeers
         let policy = PeerPolicy(
-            addresses: RelayAddresses(RelayAddress(relayed: relayedAddress, bound: bound)), rules: rules,
-            relayedPorts: shared.ports)
+            addresses: addresses, rules: rules, relayedPorts: shared.ports)
         self.shared = shared
-        let engine = configuration.engine(nonceSecret: randomBytes(20))
-        relayLoops = listeners.map {
+        let engine = configuration.engine(nonceSecret: randomBytes(20), ticketKey: randomBytes(32))
+        relayLoops = listeners.enumerated().map { index, listeners in
             RelayLoop(
-                listener: $0, engine: RelayEngine(configuration: engine, policy: policy), bound: bound,
+                listeners: listeners,
+                engine: RelayEngine(configuration: engine, policy: policy, loopIndex: UInt8(index)),
                 configuration: configuration, shared: shared, logger: logger)
         }
+    }
+
+    /// The listeners of each loop, one for each address.
+    private static func listen(_ configuration: Configuration, _ loops: [EventLoop]) throws -> [[UDPSocket]] {
+        var addresses = configuration.listenAddresses
+        var listeners: [[UDPSocket]] = []
+        for loop in loops {
+            var own: [UDPSocket] = []
+            for index in addresses.indices {
+                do {
+                    let listener = try UDPSocket(
+                        bind: addresses[index], on: loop, reusePort: true, isFirst: listeners.isEmpty,
+                        bufferBytes: configuration.listenerBufferBytes,
+                        sendBufferBytes: configuration.listenerBufferBytes,
+                        statistics: own.first?.statistics ?? DatagramStatistics())
+                    addresses[index] = listener.localAddress
+                    own.append(listener)
+                } catch {
+                    throw EdgeError(
+                        .io, "the relay cannot listen on \(addresses[index])", side: .internal, cause: error)
+                }
+            }
+            listeners.append(own)
+        }
+        return listeners
     }
 
     /// Relays until the shutdown is requested; then lets allocations go on until they end or the drain timeout is over.
@@ -102,12 +108,16 @@ package final class RelayService: Service {
         for relayLoop in relayLoops { try await relayLoop.start() }
         logger.info(
             "relaying",
-            metadata: ["listen": "\(listenAddress)", "relayed": "\(relayedAddress)", "loops": "\(relayLoops.count)"])
+            metadata: [
+                "listen": "\(listenAddresses.map(\.description).joined(separator: " "))",
+                "relayed": "\(relayAddresses.relayed.map(\.description).joined(separator: " "))",
+                "loops": "\(relayLoops.count)",
+            ])
         await shutdown.wait()
         for relayLoop in relayLoops { relayLoop.drain() }
         let deadline = MonotonicClock.now() + .milliseconds(configuration.drainTimeoutMs)
         while shared.allocationCount > 0, MonotonicClock.now() < deadline {
-            try await relayLoops[0].listener.loop.sleep(for: .milliseconds(20))
+            try await relayLoops[0].loop.sleep(for: .milliseconds(20))
         }
         if shared.allocationCount > 0 {
             logger.warning("allocations are cut off", metadata: ["count": "\(shared.allocationCount)"])
@@ -137,9 +147,41 @@ final class RelaySharedState: Sendable {
 }
 
 extension RelayService.Configuration {
+    private func require(_ condition: Bool, _ message: String) throws {
+        if !condition { throw EdgeError(.invalid, message, side: .internal) }
+    }
+
+    /// Where relay sockets are, and what clients are told of it: as configured, else the address of the family's listener, or
+    /// where that is every address, the first of the host that is not loopback.
+    func addresses(
+        listeningAt listeners: [SocketAddress], on hostAddresses: [IPAddress]
+    ) throws -> RelayAddresses {
+        func address(_ family: IPAddress.Family) throws -> RelayAddress? {
+            let listener = listeners.first { $0.ip.family == family }?.ip
+            let external = externalAddresses.first { $0.family == family }
+            let implied = listener.map {
+                $0.isUnspecified ? HostAddresses.preferred(family, of: hostAddresses) : $0
+            }
+            guard let bound = relayAddresses.first(where: { $0.family == family }) ?? implied else {
+                try require(external == nil, "an external address needs a relay address or a listener of its family")
+                return nil
+            }
+            return RelayAddress(relayed: external ?? bound, bound: bound)
+        }
+        return RelayAddresses(v4: try address(.v4), v6: try address(.v6))
+    }
+
     func check() throws {
-        func require(_ condition: Bool, _ message: String) throws {
-            if !condition { throw EdgeError(.invalid, message, side: .internal) }
+        try require(
+            (1...Self.maxListeners).contains(listenAddresses.count),
+            "the relay has to have 1 to \(Self.maxListeners) addresses to listen on")
+        for family in [IPAddress.Family.v4, .v6] {
+            try require(
+                relayAddresses.count { $0.family == family } <= 1
+                    && externalAddresses.count { $0.family == family } <= 1,
+                "there may be one relay address and one external address of a family")
+            try require(
+                alternateServers.count { $0.ip.family == family } <= 1, "there may be one alternate server of a family")
         }
         try require(sharedSecret.count >= 16, "the relay's shared secret has to have at least 16 bytes")
         try require(
@@ -149,7 +191,7 @@ extension RelayService.Configuration {
             firstRelayPort >= 1024 && firstRelayPort <= lastRelayPort,
             "the relay ports have to be a range that begins at 1024 or above")
         try require(
-            ![relayAddress, externalAddress].contains { $0?.isUnspecified == true },
+            !(relayAddresses + externalAddresses).contains(where: \.isUnspecified),
             "a relay address has to be one address")
         try require(
             nat64Prefixes.allSatisfy(\.isTranslationPrefix), "a NAT64 prefix has to have 32, 40, 48, 56, 64 or 96 bits")
@@ -164,14 +206,18 @@ extension RelayService.Configuration {
             ].allSatisfy { (1...Int(UInt32.max)).contains($0) }, "the relay's limits have to be 1 or more")
     }
 
-    func engine(nonceSecret: [UInt8]) -> RelayEngine.Configuration {
-        RelayEngine.Configuration(
+    func engine(nonceSecret: [UInt8], ticketKey: [UInt8]) -> RelayEngine.Configuration {
+        var engine = RelayEngine.Configuration(
             realm: realm, sharedSecret: sharedSecret, nonceSecret: nonceSecret, nonceLifetimeMs: nonceLifetimeMs,
             defaultLifetimeSeconds: defaultLifetimeSeconds, maxLifetimeSeconds: maxLifetimeSeconds,
             maxPermissionsPerAllocation: maxPermissionsPerAllocation,
             maxChannelsPerAllocation: maxChannelsPerAllocation,
             allowsFormerChannelNumbers: allowRFC5766ChannelNumbers,
             unauthenticatedAnswersPerSecond: unauthenticatedAnswersPerSecond,
-            unauthenticatedAnswersBurst: unauthenticatedAnswersBurst)
+            unauthenticatedAnswersBurst: unauthenticatedAnswersBurst, ticketKey: ticketKey)
+        engine.allowsMobility = allowMobility
+        engine.alternateServers = alternateServers
+        engine.alternateDomain = alternateDomain
+        return engine
     }
 }

@@ -59,8 +59,8 @@ struct DevelopmentConfiguration {
               data_directory: \(quoted(folder.media(of: name)))
             relay:
               secret_file: \(quoted(folder.relaySecret))
-              listen_address: \(Self.host):\(edge.turn)
-              relay_address: \(Self.host)
+              listen_addresses: ["\(Self.host):\(edge.turn)"]
+              relay_addresses: [\(Self.host)]
               refused_peer_ports: [\(ports.all.map(String.init).joined(separator: ", "))]
               allow_loopback_peers: true
               # For coturn's test client, which binds channels above 0x4FFF.

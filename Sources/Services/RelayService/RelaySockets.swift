@@ -1,0 +1,61 @@
+import Base
+import RelayEngine
+import Runtime
+import STUN
+
+/// An allocation's relay sockets, one for each family. They receive from before the allocation has its id.
+final class RelaySockets {
+    var v4: UDPSocket?
+    var v6: UDPSocket?
+    var id: AllocationID?
+
+    subscript(_ family: IPAddress.Family) -> UDPSocket? {
+        @inline(__always) get { family == .v4 ? v4 : v6 }
+        set { if family == .v4 { v4 = newValue } else { v6 = newValue } }
+    }
+
+    var ports: AllocatedPorts { AllocatedPorts(v4: v4?.localAddress.port, v6: v6?.localAddress.port) }
+
+    /// Closes what is open.
+    ///
+    /// - Returns: datagrams that came while a queue was full.
+    func close() -> UInt64 {
+        [IPAddress.Family.v4, .v6].reduce(0) { $0 + close($1) }
+    }
+
+    func close(_ family: IPAddress.Family) -> UInt64 {
+        guard let socket = self[family] else { return 0 }
+        let overflows = UInt64(socket.overflowCount)
+        socket.close()
+        self[family] = nil
+        return overflows
+    }
+}
+
+/// Opens relay sockets at random ports of the configured range, on one event loop.
+struct RelayPortOpener {
+    /// A port in use costs another try; where so many fail the range is as good as full.
+    private static let maxTries = 64
+
+    let addresses: RelayAddresses
+    let ports: ClosedRange<UInt16>
+    let bufferBytes: Int
+    let loop: EventLoop
+    let statistics: DatagramStatistics
+
+    /// - Returns: nil when no port was found.
+    func open(_ family: IPAddress.Family, even: Bool) -> UDPSocket? {
+        for _ in 0..<Self.maxTries {
+            let port = UInt16.random(in: ports)
+            if even, port % 2 != 0 { continue }
+            if let socket = open(family, port) { return socket }
+        }
+        return nil
+    }
+
+    func open(_ family: IPAddress.Family, _ port: UInt16) -> UDPSocket? {
+        guard let address = addresses[family] else { return nil }
+        return try? UDPSocket(
+            bind: SocketAddress(address.bound, port: port), on: loop, bufferBytes: bufferBytes, statistics: statistics)
+    }
+}
