@@ -10,6 +10,8 @@ public enum STUNError: Error, Equatable, Sendable {
     case attributeOverrun
     /// MESSAGE-INTEGRITY or FINGERPRINT has a wrong size.
     case badIntegrityAttribute
+    /// A message of a stream is longer than its receiver takes.
+    case tooLong
     /// Attributes follow FINGERPRINT.
     case fingerprintNotLast
     /// FINGERPRINT does not match the bytes.

@@ -1,12 +1,13 @@
 /// Sizes and constants of RFC 8489 section 5.
+@usableFromInline
 enum STUNHeader {
-    static let byteCount = 20
-    static let magicCookie: UInt32 = 0x2112_A442
+    @usableFromInline static let byteCount = 20
+    @usableFromInline static let magicCookie: UInt32 = 0x2112_A442
     static let attributeHeaderByteCount = 4
     static let fingerprintByteCount = 4
 
     /// Attribute values are padded to a multiple of four bytes.
-    @inline(__always)
+    @inlinable @inline(__always)
     static func padded(_ count: Int) -> Int { (count + 3) & ~3 }
 }
 

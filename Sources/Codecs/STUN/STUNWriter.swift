@@ -22,7 +22,7 @@ public struct STUNWriter: ~Copyable {
     }
 
     /// Writes an attribute's header and padding, and returns where its value goes.
-    private mutating func reserve(_ type: STUNAttributeType, count valueCount: Int) -> Int {
+    mutating func reserve(_ type: STUNAttributeType, count valueCount: Int) -> Int {
         let offset = count + STUNHeader.attributeHeaderByteCount
         let end = offset + STUNHeader.padded(valueCount)
         precondition(end <= buffer.count && end <= STUNHeader.byteCount + 0xFFFC, "no room for an attribute")
@@ -108,7 +108,7 @@ public struct STUNWriter: ~Copyable {
         store(UInt16(total - STUNHeader.byteCount), at: 2)
     }
 
-    private func store<Value: FixedWidthInteger & BitwiseCopyable>(_ value: Value, at offset: Int) {
+    func store<Value: FixedWidthInteger & BitwiseCopyable>(_ value: Value, at offset: Int) {
         buffer.storeBytes(of: value.bigEndian, toByteOffset: offset, as: Value.self)
     }
 }
