@@ -65,7 +65,7 @@ private final class DTLSEcho: Service, DTLSServerHandler, @unchecked Sendable {
         configuration.maxDatagramBytes = maxDatagramBytes
         configuration.firstRetransmissionMs = 100
         let server = DTLSServer(context, on: loop, configuration: configuration, handler: self) {
-            datagram, destination in
+            datagram, destination, _ in
             socket.send(datagram, to: destination)
         }
         self.server = server

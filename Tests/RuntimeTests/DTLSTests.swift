@@ -9,11 +9,14 @@ import Testing
 /// A server and clients on one loop, and between them a network that the test decides over.
 private final class Laboratory: DTLSServerHandler {
     let loop: EventLoop
-    let trust: String
+    var trust: String
+    let local = IPAddress(v4: 0x7F00_0009)
     var server: DTLSServer?
     /// Datagrams under way to the server, with their source, and to the clients.
     var toServer: [([UInt8], SocketAddress)] = []
     var toClients: [([UInt8], SocketAddress)] = []
+    /// What those to the clients are to be sent from.
+    var sources: [IPAddress?] = []
     var clients: [SocketAddress: DTLSSession] = [:]
     var received: [String] = []
     var opened: [DTLSAssociation] = []
@@ -37,12 +40,22 @@ private final class Laboratory: DTLSServerHandler {
             certificatePEM: leaf, privateKeyPEM: leafKey, protocols: ["stun.turn", "echo"], offersSRTP: true)
         var configuration = DTLSServer.Configuration()
         configure(&configuration)
-        server = DTLSServer(context, on: loop, configuration: configuration, handler: self) { [unowned self] in
-            toClients.append((Array($0), $1))
+        server = DTLSServer(context, on: loop, configuration: configuration, handler: self) {
+            [unowned self] datagram, destination, source in
+            toClients.append((Array(datagram), destination))
+            sources.append(source)
         }
     }
 
     deinit { space.deallocate() }
+
+    /// Has the server show a certificate of another authority, which later clients trust alone.
+    func replaceCertificate() throws {
+        let cluster = try TestCluster()
+        let (certificate, key) = try cluster.issue("skerry://x")
+        trust = cluster.authority.certificatePEM
+        server?.replace(try DTLSContext.server(certificatePEM: certificate, privateKeyPEM: key, protocols: ["echo"]))
+    }
 
     func admitsHandshake(from address: SocketAddress) -> Bool { admits(address) }
     func associationOpened(_ association: DTLSAssociation) {
@@ -74,7 +87,7 @@ private final class Laboratory: DTLSServerHandler {
             var batch = toServer
             toServer = []
             rearrange(&batch)
-            for (bytes, source) in batch { bytes.withUnsafeBytes { server?.receive($0, from: source) } }
+            for (bytes, source) in batch { bytes.withUnsafeBytes { server?.receive($0, from: source, at: local) } }
             batch = toClients
             toClients = []
             rearrange(&batch)
@@ -102,6 +115,25 @@ private func onLoop(_ body: @escaping @Sendable (EventLoop) async throws -> Void
 }
 
 @Suite(.timeLimit(.minutes(1))) struct DTLSTests {
+    @Test func `a new certificate is for handshakes to come; answers leave from where the hello came to`() async throws
+    {
+        try await onLoop { loop in
+            let laboratory = try Laboratory(on: loop)
+            let old = try laboratory.connect(from: 1000)
+            try laboratory.deliver()
+            try laboratory.replaceCertificate()
+            let new = try laboratory.connect(from: 1001)
+            try laboratory.deliver()
+            #expect(old.state == .open && new.state == .open)
+            #expect(laboratory.say("old", old) && laboratory.say("new", new))
+            try laboratory.deliver()
+            #expect(laboratory.answers == ["old", "new"])
+            #expect(!laboratory.sources.isEmpty && laboratory.sources.allSatisfy { $0 == laboratory.local })
+            #expect(laboratory.opened.map(\.localAddress) == [laboratory.local, laboratory.local])
+            laboratory.server?.close()
+        }
+    }
+
     @Test func `a handshake, then records both ways`() async throws {
         try await onLoop { loop in
             let laboratory = try Laboratory(on: loop)
@@ -257,7 +289,7 @@ private func onLoop(_ body: @escaping @Sendable (EventLoop) async throws -> Void
             let second = try laboratory.connect(from: 7)
             // A forged hello does no harm to the association that stands.
             let (hello, source) = try #require(laboratory.toServer.first)
-            hello.withUnsafeBytes { laboratory.server?.receive($0, from: source) }
+            hello.withUnsafeBytes { laboratory.server?.receive($0, from: source, at: laboratory.local) }
             #expect(laboratory.server?.count == 1 && laboratory.closed == 0)
             laboratory.toClients = []
             try laboratory.deliver()

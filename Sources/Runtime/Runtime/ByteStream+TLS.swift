@@ -54,7 +54,7 @@ extension ByteStream {
             if let failure = failure ?? session.failure { throw failure }
             if session.isEnded || hasReceivedEnd { return false }
             // What the protocol itself is answered with; a sender has at most 64 KiB of its own waiting.
-            if sealedOutput.count - sealedSent > 256 * 1024 {
+            if outbound.count - outboundSent > 256 * 1024 {
                 let error = StreamError.tls("the peer does not read what it makes this side answer")
                 failure = error
                 throw error
@@ -155,21 +155,31 @@ extension ByteStream {
         // Whoever waited to flush may have been woken by the close.
         guard descriptor >= 0 else { return }
         let fresh = UnsafeRawBufferPointer(start: sealed.pointee.output, count: sealed.pointee.output_count)
-        if sealedOutput.isEmpty {
+        if outbound.isEmpty {
             let sent = sendSome(fresh)
-            if sent < fresh.count { sealedOutput = Array(fresh[sent...]) }
+            if sent < fresh.count { outbound = Array(fresh[sent...]) }
             return
         }
+        appendOutbound(fresh)
+        flushOutbound()
+    }
+
+    func appendOutbound(_ bytes: UnsafeRawBufferPointer) {
         // A peer that reads a little at a time must not make this grow by what it has read.
-        if sealedSent >= TLSScratch.turnBytes {
-            sealedOutput.removeFirst(sealedSent)
-            sealedSent = 0
+        if outboundSent >= TLSScratch.turnBytes {
+            outbound.removeFirst(outboundSent)
+            outboundSent = 0
         }
-        sealedOutput.append(contentsOf: fresh)
-        sealedSent += sealedOutput.withUnsafeBytes { sendSome(UnsafeRawBufferPointer(rebasing: $0[sealedSent...])) }
-        if sealedSent == sealedOutput.count {
-            sealedOutput = []
-            sealedSent = 0
+        outbound.append(contentsOf: bytes)
+    }
+
+    /// Hands what waits to the kernel as far as it takes it.
+    func flushOutbound() {
+        guard descriptor >= 0 else { return }
+        outboundSent += outbound.withUnsafeBytes { sendSome(UnsafeRawBufferPointer(rebasing: $0[outboundSent...])) }
+        if outboundSent == outbound.count {
+            outbound = []
+            outboundSent = 0
         }
     }
 
@@ -189,7 +199,7 @@ extension ByteStream {
 
     func flushSealedFully() async throws(StreamError) {
         flushSealed()
-        while !sealedOutput.isEmpty {
+        while !outbound.isEmpty {
             try throwIfUnsendable()
             await withUnsafeContinuation { writer.wait($0) }
             try throwIfUnsendable()

@@ -62,8 +62,8 @@ extension ByteStream {
     private func trySendSealed(
         _ first: [UInt8], _ second: [UInt8], _ session: TLSSession
     ) throws(StreamError) -> Int {
-        if !sealedOutput.isEmpty { flushSealed() }
-        guard sealedOutput.isEmpty, sendFailure == nil else { return 0 }
+        if !outbound.isEmpty { flushSealed() }
+        guard outbound.isEmpty, sendFailure == nil else { return 0 }
         guard first.count + second.count <= TLSScratch.turnBytes else {
             let sent = try trySendSealed(first, from: 0, session)
             return sent < first.count ? sent : sent + (try trySendSealed(second, from: 0, session))
@@ -78,15 +78,15 @@ extension ByteStream {
     }
 
     /// Whether bytes that `trySend` took wait here until the kernel has room.
-    public var hasUnsentBytes: Bool { !sealedOutput.isEmpty }
+    public var hasUnsentBytes: Bool { !outbound.isEmpty }
 
     /// At most the last 64 KiB of what is taken stay here, sealed, until the kernel has room.
     private func trySendSealed(
         _ bytes: [UInt8], from offset: Int, _ session: TLSSession
     ) throws(StreamError) -> Int {
-        if !sealedOutput.isEmpty { flushSealed() }
+        if !outbound.isEmpty { flushSealed() }
         var end = offset
-        while end < bytes.count, sealedOutput.isEmpty, sendFailure == nil {
+        while end < bytes.count, outbound.isEmpty, sendFailure == nil {
             end += try session.seal(bytes, from: end)
             flushSealed()
         }

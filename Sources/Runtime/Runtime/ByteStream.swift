@@ -37,9 +37,11 @@ public final class ByteStream: DescriptorHandler, @unchecked Sendable {
     var writer = ReadinessWaiter()
     private var burst = 0
     var session: TLSSession?
-    /// Sealed records that the kernel has not taken yet.
-    var sealedOutput: [UInt8] = []
-    var sealedSent = 0
+    /// What the kernel has not taken yet: sealed records, or what was posted.
+    var outbound: [UInt8] = []
+    var outboundSent = 0
+    /// The loop flushes what was posted at the end of its iteration.
+    var isToBeFlushed = false
     /// The peer's first bytes came with the end of its handshake.
     var hasUnseenInbound = false
 
@@ -242,6 +244,11 @@ public final class ByteStream: DescriptorHandler, @unchecked Sendable {
         if let session {
             session.sendCloseNotify()
             try? await flushSealedFully()
+        } else {
+            while !outbound.isEmpty, sendFailure == nil, descriptor >= 0 {
+                flushOutbound()
+                if !outbound.isEmpty, sendFailure == nil { await withUnsafeContinuation { writer.wait($0) } }
+            }
         }
         if descriptor >= 0 { shutdown(descriptor, Int32(SHUT_WR)) }
     }
@@ -250,6 +257,8 @@ public final class ByteStream: DescriptorHandler, @unchecked Sendable {
     public func close(_ reason: StreamError = .closed) {
         loop.preconditionOnLoop()
         guard descriptor >= 0 else { return }
+        // What was posted in this iteration, as far as there is room.
+        if isToBeFlushed, failure == nil, sendFailure == nil { flushOutbound() }
         if failure == nil || reason == .timedOut { failure = reason }
         if let registration { loop.deregister(registration) }
         registration = nil
@@ -267,7 +276,7 @@ public final class ByteStream: DescriptorHandler, @unchecked Sendable {
             reader.wake()
         }
         if !readiness.isDisjoint(with: [.writable, .error, .hangUp]) {
-            if !sealedOutput.isEmpty && !writer.isWaiting { flushSealed() }
+            if !outbound.isEmpty && !writer.isWaiting { flushOutbound() }
             writer.wake()
         }
     }

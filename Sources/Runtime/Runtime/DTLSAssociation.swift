@@ -3,6 +3,8 @@ public import Base
 /// One client of a `DTLSServer`. Used on the server's loop.
 public final class DTLSAssociation {
     public let remoteAddress: SocketAddress
+    /// Our address that its hello came to, if the server was told.
+    public let localAddress: IPAddress?
     let session: DTLSSession
     var lastArrival: MonotonicInstant
     /// Whether the server's handler knows of it.
@@ -15,11 +17,12 @@ public final class DTLSAssociation {
     private let loop: EventLoop
     private var timer: TimerID?
 
-    init(_ session: DTLSSession, with address: SocketAddress, of server: DTLSServer) {
+    init(_ session: DTLSSession, with address: SocketAddress, at local: IPAddress?, of server: DTLSServer) {
         self.session = session
         self.server = server
         loop = server.loop
         remoteAddress = address
+        localAddress = local
         begin = loop.now
         lastArrival = begin
     }

@@ -45,7 +45,10 @@ public final class DTLSServer {
     /// Bytes behind it.
     public static let tailroom = 64
 
-    public typealias Transmit = (_ datagram: UnsafeRawBufferPointer, _ to: SocketAddress) -> Void
+    /// - Parameter from: our address that the client's hello came to, if `receive` was told.
+    public typealias Transmit = (
+        _ datagram: UnsafeRawBufferPointer, _ to: SocketAddress, _ from: IPAddress?
+    ) -> Void
 
     public let loop: EventLoop
     /// Associations that stand, those in their handshake included.
@@ -58,7 +61,7 @@ public final class DTLSServer {
     public private(set) var refusals: UInt64 = 0
 
     let configuration: Configuration
-    private let context: DTLSContext
+    private var context: DTLSContext
     private let transmit: Transmit
     private unowned let handler: any DTLSServerHandler
     private var cookies: CookieMint
@@ -88,13 +91,24 @@ public final class DTLSServer {
 
     deinit { memory.deallocate() }
 
+    /// Shows another certificate to clients whose handshakes begin from here on.
+    public func replace(_ context: DTLSContext) {
+        loop.preconditionOnLoop()
+        self.context = context
+        listener = nil
+    }
+
     /// Takes a datagram that has come in. Whatever is no DTLS is dropped; after `close`, everything is.
-    public func receive(_ datagram: UnsafeRawBufferPointer, from source: SocketAddress) {
+    ///
+    /// - Parameter local: our address that it was sent to, where the socket has several.
+    public func receive(
+        _ datagram: UnsafeRawBufferPointer, from source: SocketAddress, at local: IPAddress? = nil
+    ) {
         loop.preconditionOnLoop()
         guard !isClosed else { return }
         let standing = associations[source]
         if let hello = ClientHelloPrefix(datagram), !(standing.map { hello.belongs(to: $0.session) } ?? false) {
-            listen(datagram, from: source, replacing: standing)
+            listen(datagram, from: source, at: local, replacing: standing)
         } else if let standing {
             feed(datagram, to: standing)
         }
@@ -115,12 +129,13 @@ public final class DTLSServer {
     }
 
     private func listen(
-        _ datagram: UnsafeRawBufferPointer, from source: SocketAddress, replacing standing: DTLSAssociation?
+        _ datagram: UnsafeRawBufferPointer, from source: SocketAddress, at local: IPAddress?,
+        replacing standing: DTLSAssociation?
     ) {
         guard let session = listener ?? makeSession() else { return }
         listener = session
         let transmit = transmit
-        session.transmit = { transmit($0, source) }
+        session.transmit = { transmit($0, source, local) }
         guard
             cookies.withCookies(
                 for: source, now: loop.now, { session.listen(datagram, cookie: $0, previousCookie: $1) })
@@ -138,7 +153,7 @@ public final class DTLSServer {
             refusals += 1
             return
         }
-        let association = DTLSAssociation(session, with: source, of: self)
+        let association = DTLSAssociation(session, with: source, at: local, of: self)
         associations[source] = association
         association.handshakeIndex = handshakes.count
         handshakes.append(association)

@@ -87,6 +87,8 @@ public final class EventLoop: TaskExecutor, @unchecked Sendable {
     package let fileReads: FileReads
     var sharedTLSScratch: TLSScratch?
     var datagramOutbox: DatagramOutbox?
+    /// Those that something was posted on in this iteration.
+    var streamsToFlush: [ByteStream] = []
 
     /// What the loop has done so far.
     public let counters = LoopCounters()
@@ -279,6 +281,7 @@ public final class EventLoop: TaskExecutor, @unchecked Sendable {
             for position in 0..<Int(count) { dispatch(events[position]) }
             runSubmitted()
             fireTimers()
+            if !streamsToFlush.isEmpty { flushStreams() }
         }
         end()
     }
@@ -295,6 +298,7 @@ public final class EventLoop: TaskExecutor, @unchecked Sendable {
         hasEnded = true
         while nextRunning < running.count { runNext() }
         running = []
+        flushStreams()
         counters.activity.rest()
     }
 
