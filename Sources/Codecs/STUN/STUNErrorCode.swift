@@ -29,3 +29,15 @@ public struct STUNErrorCode: RawRepresentable, Error, Hashable, Sendable, Bitwis
     /// RFC 8016 section 3.5.
     public static let mobilityForbidden = STUNErrorCode(rawValue: 405)
 }
+
+extension STUNErrorCode {
+    /// Class and number as they stand in the lower half of an attribute's first four bytes.
+    var attributeValue: UInt32 { UInt32(rawValue / 100) << 8 | UInt32(rawValue % 100) }
+
+    /// Returns nil unless the class is 3 to 6 and the number below 100.
+    init?(attributeValue field: UInt32) {
+        let (hundreds, rest) = (UInt16(field >> 8 & 0b111), UInt16(field & 0xFF))
+        guard (3...6).contains(hundreds), rest < 100 else { return nil }
+        self.init(rawValue: hundreds * 100 + rest)
+    }
+}

@@ -1,4 +1,4 @@
-public import Base
+import Base
 
 /// Writes a STUN message into a caller's buffer.
 ///
@@ -6,7 +6,7 @@ public import Base
 ///   is echoed must have been bounded by the caller.
 public struct STUNWriter: ~Copyable {
     private let buffer: UnsafeMutableRawBufferPointer
-    private let transactionID: TransactionID
+    let transactionID: TransactionID
     /// Bytes written so far.
     public private(set) var count = STUNHeader.byteCount
 
@@ -57,7 +57,7 @@ public struct STUNWriter: ~Copyable {
 
     /// ERROR-CODE with an empty reason phrase: clients go by the number, and the answer stays small.
     public mutating func append(error: STUNErrorCode) {
-        append(.errorCode, number: UInt32(error.rawValue / 100) << 8 | UInt32(error.rawValue % 100))
+        append(.errorCode, number: error.attributeValue)
     }
 
     public mutating func append(unknownAttributes types: [STUNAttributeType]) {
@@ -65,20 +65,6 @@ public struct STUNWriter: ~Copyable {
         for type in types {
             store(type.rawValue, at: offset)
             offset += 2
-        }
-    }
-
-    public mutating func append(_ type: STUNAttributeType, xorAddress address: SocketAddress) {
-        let isV4 = address.ip.family == .v4
-        let offset = reserve(type, count: isV4 ? 8 : 20)
-        buffer[offset] = 0
-        buffer[offset + 1] = isV4 ? 1 : 2
-        store(address.port ^ UInt16(STUNHeader.magicCookie >> 16), at: offset + 2)
-        if isV4 {
-            store(UInt32(truncatingIfNeeded: address.ip.low) ^ STUNHeader.magicCookie, at: offset + 4)
-        } else {
-            store(address.ip.high ^ transactionID.addressMask, at: offset + 4)
-            store(address.ip.low ^ transactionID.low, at: offset + 12)
         }
     }
 
