@@ -64,7 +64,8 @@ class Edge(Relay):
     """An edge of the development start, begun again when the script wants other settings than it has."""
 
     def __init__(self, dev, index=0, settings=None):
-        """settings: keys of the section relay, each with its value as YAML (what begins with a line break is a block)."""
+        """settings: keys of the section relay, each with its value as YAML (what begins with a line break is a block), or a
+        function of the edge that makes them."""
         self.dev = json.loads(pathlib.Path(dev).read_text())
         self.edge = self.dev["edges"][index]
         self.config = pathlib.Path(self.dev["config"]["edges"][index])
@@ -78,7 +79,7 @@ class Edge(Relay):
         self.log = self.config.with_name("relay-interop.log")
         if settings:
             self.stop()
-            self.start(settings)
+            self.start(settings(self) if callable(settings) else settings)
 
     def stop(self):
         """Ends the process that runs, whoever began it; returns its exit status where it is known."""
@@ -116,6 +117,12 @@ class Edge(Relay):
 
     def __exit__(self, *_):
         pass    # what the runner began, it ends
+
+
+def both_families(edge):
+    """Settings: listeners and relayed addresses of IPv4 and IPv6."""
+    return {"listen_addresses": f'["{edge.host}:{edge.port}", "[{edge.host6}]:{edge.port}"]',
+            "relay_addresses": f'["{edge.host}", "{edge.host6}"]'}
 
 
 def changed(text, settings):
