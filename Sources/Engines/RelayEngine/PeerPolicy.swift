@@ -27,12 +27,19 @@ public struct PeerPolicy: Sendable {
 
     public let addresses: RelayAddresses
     private let rules: Rules
-    private let relayedPorts: RelayedPorts
+    /// Kept for the views of them, which packets look into.
+    private let owners: (RelayedPorts, PortSets)
+    private let relayedPorts: RelayedPortsView
+    private let ownPorts: PortSet
 
     public init(addresses: RelayAddresses, rules: Rules, relayedPorts: RelayedPorts) {
         self.addresses = addresses
         self.rules = rules
-        self.relayedPorts = relayedPorts
+        let own = PortSets(count: 1)
+        for port in rules.ownPorts { own[0].insert(port) }
+        owners = (relayedPorts, own)
+        self.relayedPorts = relayedPorts.view
+        ownPorts = own[0]
     }
 
     enum Verdict: Equatable, Sendable {
@@ -91,11 +98,11 @@ public struct PeerPolicy: Sendable {
 
     private func isAllowed(_ ip: IPAddress) -> Bool {
         if rules.allowsLoopback, ip == .loopbackV6 || ip.family == .v4 && ip.low >> 24 == 127 { return true }
-        for index in rules.allowed.indices where rules.allowed[index].contains(ip) { return true }
-        return false
+        return rules.allowed.contains { $0.contains(ip) }
     }
 
     /// Asked for a peer whose verdict is `byPort`.
+    @inline(__always)
     func permitsOwn(_ peer: SocketAddress, over transport: RelayedTransport = .udp) -> Bool {
         guard !isOwnPort(peer.port) else { return false }
         guard addresses.contains(peer.ip) else { return isAllowed(peer.ip) }
@@ -109,10 +116,8 @@ public struct PeerPolicy: Sendable {
 
     /// Whether the deployment listens there. A relayed transport address must not have such a port: it would be refused
     /// as a peer.
-    public func isOwnPort(_ port: UInt16) -> Bool {
-        for index in rules.ownPorts.indices where rules.ownPorts[index] == port { return true }
-        return false
-    }
+    @inline(__always)
+    public func isOwnPort(_ port: UInt16) -> Bool { ownPorts.contains(port) }
 
     /// Where a peer named by its public address is reached from here.
     @inline(__always)

@@ -1,5 +1,4 @@
 public import Base
-import Synchronization
 
 /// What an allocation relays to its peers by (REQUESTED-TRANSPORT, RFC 8656 section 18.8 and RFC 6062).
 public enum RelayedTransport: UInt8, Sendable, BitwiseCopyable {
@@ -8,7 +7,7 @@ public enum RelayedTransport: UInt8, Sendable, BitwiseCopyable {
 }
 
 /// Which ports of the relay addresses carry a live allocation, per address family and transport, seen by all event
-/// loops: one bit a port.
+/// loops.
 ///
 /// Peers on our own relay addresses are allowed only where this says live.
 public final class RelayedPorts: Sendable {
@@ -21,39 +20,37 @@ public final class RelayedPorts: Sendable {
         case foreign
     }
 
-    private let live: PortSets
-    private let known: PortSets
+    private let sets = PortSets(count: 8)
+    /// For whoever keeps this.
+    let view: RelayedPortsView
 
     public init() {
-        live = PortSets()
-        known = PortSets()
+        view = RelayedPortsView(
+            v4UDP: (sets[0], sets[1]), v4TCP: (sets[2], sets[3]), v6UDP: (sets[4], sets[5]), v6TCP: (sets[6], sets[7]))
     }
 
     public func open(_ port: UInt16, _ family: IPAddress.Family, _ transport: RelayedTransport = .udp) {
-        known[family, transport].insert(port)
-        live[family, transport].insert(port)
+        let (live, known) = view[family, transport]
+        known.insert(port)
+        live.insert(port)
     }
 
     public func close(_ port: UInt16, _ family: IPAddress.Family, _ transport: RelayedTransport = .udp) {
-        live[family, transport].remove(port)
-    }
-
-    public func state(
-        of port: UInt16, _ family: IPAddress.Family, _ transport: RelayedTransport = .udp
-    ) -> State {
-        if live[family, transport].contains(port) { return .live }
-        return known[family, transport].contains(port) ? .former : .foreign
+        view[family, transport].live.remove(port)
     }
 }
 
-/// One set for each family and transport.
-private struct PortSets: Sendable {
-    private let v4UDP = PortSet()
-    private let v4TCP = PortSet()
-    private let v6UDP = PortSet()
-    private let v6TCP = PortSet()
+/// What a `RelayedPorts` says, without retaining it: asked for every packet to a peer on this host.
+struct RelayedPortsView: Sendable, BitwiseCopyable {
+    typealias Sets = (live: PortSet, known: PortSet)
 
-    subscript(family: IPAddress.Family, transport: RelayedTransport) -> PortSet {
+    fileprivate let v4UDP: Sets
+    fileprivate let v4TCP: Sets
+    fileprivate let v6UDP: Sets
+    fileprivate let v6TCP: Sets
+
+    @inline(__always)
+    fileprivate subscript(family: IPAddress.Family, transport: RelayedTransport) -> Sets {
         switch (family, transport) {
         case (.v4, .udp): v4UDP
         case (.v4, .tcp): v4TCP
@@ -61,33 +58,12 @@ private struct PortSets: Sendable {
         case (.v6, .tcp): v6TCP
         }
     }
-}
 
-/// 65,536 bits.
-///
-/// Unchecked: the words are atomic, and the pointer never changes.
-private final class PortSet: @unchecked Sendable {
-    private static let wordCount = 1024
-    private let words = UnsafeMutablePointer<Atomic<UInt64>>.allocate(capacity: wordCount)
-
-    init() {
-        for index in 0..<Self.wordCount { (words + index).initialize(to: Atomic(0)) }
-    }
-
-    deinit {
-        words.deinitialize(count: Self.wordCount)
-        words.deallocate()
-    }
-
-    func insert(_ port: UInt16) {
-        words[Int(port >> 6)].bitwiseOr(1 << UInt64(port & 63), ordering: .relaxed)
-    }
-
-    func remove(_ port: UInt16) {
-        words[Int(port >> 6)].bitwiseAnd(~(1 << UInt64(port & 63)), ordering: .relaxed)
-    }
-
-    func contains(_ port: UInt16) -> Bool {
-        words[Int(port >> 6)].load(ordering: .relaxed) & 1 << UInt64(port & 63) != 0
+    @inline(__always)
+    func state(
+        of port: UInt16, _ family: IPAddress.Family, _ transport: RelayedTransport = .udp
+    ) -> RelayedPorts.State {
+        let (live, known) = self[family, transport]
+        return live.contains(port) ? .live : known.contains(port) ? .former : .foreign
     }
 }
