@@ -58,6 +58,8 @@ final class RelayHarness {
     static let token: UInt64 = 0x0102_0304_0506_0708
     /// The mobile allocation that the last request asked another event loop for.
     var elsewhere: UInt64?
+    /// Whom the last answer of NAT discovery goes to, and by which listener.
+    var redirected: FiveTuple?
     /// What the service's quota would say.
     var refusal: STUNErrorCode?
 
@@ -120,6 +122,9 @@ final class RelayHarness {
             case .silence:
                 return nil
             case .respond(let count):
+                return count
+            case .respondBy(let tuple, let count):
+                redirected = tuple
                 return count
             case .elsewhere(let number, let count):
                 elsewhere = number

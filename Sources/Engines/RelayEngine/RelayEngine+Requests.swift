@@ -7,6 +7,8 @@ extension RelayEngine {
         case silence
         /// Send this many bytes of the output to the client.
         case respond(Int)
+        /// Send this many bytes of the output to that client, which may be another than has asked, and by that listener.
+        case respondBy(FiveTuple, Int)
         /// Open relay sockets, then call `completeAllocation` or `refuseAllocation`. The client's former allocation has
         /// expired.
         case openRelay(PendingAllocation, former: Closed?)
@@ -91,26 +93,9 @@ extension RelayEngine {
         }
     }
 
-    private mutating func bind(
-        _ message: borrowing STUNMessage, _ answer: inout Answer, now: MonotonicInstant
-    ) -> RequestOutcome {
-        // A client that holds an allocation is known; it may ask as often as it likes.
-        guard liveAllocation(of: answer.tuple, now: now) != nil || limiter.allows(answer.tuple.client.ip, now: now)
-        else { return silence(.rateLimited) }
-        // As many as fit into the answer's bound.
-        let unknown = message.unknownAttributes(limit: 4)
-        guard unknown.isEmpty else {
-            answer.wantsFingerprint = false
-            return fail(.unknownAttribute, answer) { $0.append(unknownAttributes: unknown) }
-        }
-        statistics.bindings += 1
-        let client = answer.tuple.client
-        return .respond(answer.succeed { $0.append(.xorMappedAddress, xorAddress: client) })
-    }
-
     // MARK: - Answers
 
-    private mutating func silence(_ reason: RelayDropReason) -> RequestOutcome {
+    mutating func silence(_ reason: RelayDropReason) -> RequestOutcome {
         statistics.drop(reason)
         return .silence
     }

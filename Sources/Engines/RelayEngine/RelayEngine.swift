@@ -31,6 +31,8 @@ public struct RelayEngine: ~Copyable {
         public var alternateServers: [SocketAddress] = []
         /// The name that such a server's certificate has (RFC 8489 section 14.16).
         public var alternateDomain: String?
+        /// The listeners by which clients discover how NATs behave (RFC 5780); without them such requests are refused.
+        public var discovery: DiscoveryListeners?
 
         public init(
             realm: String, sharedSecret: [UInt8], nonceSecret: [UInt8], nonceLifetimeMs: Int = 3_600_000,
@@ -57,13 +59,13 @@ public struct RelayEngine: ~Copyable {
     /// A realm of at most this many bytes keeps a 401 within 128 bytes, with room for the nonce to grow.
     public static let maxRealmByteCount = 40
     /// The largest answer.
-    public static let maxAnswerByteCount = 512
+    public static let maxAnswerByteCount = 2048
     /// RFC 8656 sections 9 and 12.
     static let permissionLifetime = Duration.seconds(300)
     static let channelLifetime = Duration.seconds(600)
 
     let configuration: Configuration
-    let policy: PeerPolicy
+    public let policy: PeerPolicy
     /// Which of the node's event loops this is.
     let loopIndex: UInt8
     let nonces: NonceIssuer
@@ -93,7 +95,6 @@ public struct RelayEngine: ~Copyable {
     }
 
     public var allocationCount: Int { allocations.count }
-    public var relayAddresses: RelayAddresses { policy.addresses }
 
     // MARK: - From clients
 

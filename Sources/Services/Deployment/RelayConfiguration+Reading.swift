@@ -39,6 +39,7 @@ extension RelayService.Configuration {
         section.read("alternate_servers", &alternateServers, maxCount: 2)
         section.read("alternate_domain", &alternateDomain)
         section.read("allow_mobility", &allowMobility)
+        section.read("nat_discovery", &natDiscovery)
         section.read("public_host", &publicHost)
         section.read("first_relay_port", &firstRelayPort, in: 1024...65535)
         section.read("last_relay_port", &lastRelayPort, in: 1024...65535)

@@ -12,6 +12,8 @@ extension RelayLoop {
             return
         case .respond(let count), .elsewhere(_, let count):
             respond(count, to: tuple)
+        case .respondBy(let other, let count):
+            respond(count, to: other)
         case .closeRelay(let closed, let count):
             close(closed)
             respond(count, to: tuple)

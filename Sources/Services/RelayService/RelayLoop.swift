@@ -36,7 +36,7 @@ final class RelayLoop: @unchecked Sendable {
         loop = listeners[0].loop
         sockets = listeners[0].statistics
         opener = RelayPortOpener(
-            addresses: engine.relayAddresses, ports: configuration.firstRelayPort...configuration.lastRelayPort,
+            policy: engine.policy, ports: configuration.firstRelayPort...configuration.lastRelayPort,
             bufferBytes: configuration.relayBufferBytes, loop: listeners[0].loop, statistics: listeners[0].statistics)
         self.engine = engine
         self.shared = shared

@@ -45,6 +45,9 @@ extension RelayService {
         package var alternateServers: [SocketAddress] = []
         /// The name in the certificates of these servers.
         package var alternateDomain: String?
+        /// Clients may find out how NATs between them and the node behave (RFC 5780). Needs listen addresses of two IP addresses with
+        /// the same two ports each. Binding answers are larger then: 68 bytes, 116 for IPv6.
+        package var natDiscovery = false
         /// Answers a second to a source prefix (/24, /56) that has not authenticated, on each event loop; silence beyond.
         package var unauthenticatedAnswersPerSecond = 100
         /// Answers at once to such a prefix.

@@ -59,7 +59,15 @@ package final class RelayService: Service {
         let policy = PeerPolicy(
             addresses: addresses, rules: rules, relayedPorts: shared.ports)
         self.shared = shared
-        let engine = configuration.engine(nonceSecret: randomBytes(20), ticketKey: randomBytes(32))
+        var engine = configuration.engine(nonceSecret: randomBytes(20), ticketKey: randomBytes(32))
+        if configuration.natDiscovery {
+            guard let discovery = DiscoveryListeners(among: listenAddresses) else {
+                throw EdgeError(
+                    .invalid, "nat_discovery needs listen_addresses of two IP addresses with the same two ports each",
+                    side: .internal)
+            }
+            engine.discovery = discovery
+        }
         relayLoops = listeners.enumerated().map { index, listeners in
             RelayLoop(
                 listeners: listeners,

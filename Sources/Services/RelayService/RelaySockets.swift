@@ -37,7 +37,7 @@ struct RelayPortOpener {
     /// A port in use costs another try; where so many fail the range is as good as full.
     private static let maxTries = 64
 
-    let addresses: RelayAddresses
+    let policy: PeerPolicy
     let ports: ClosedRange<UInt16>
     let bufferBytes: Int
     let loop: EventLoop
@@ -54,7 +54,7 @@ struct RelayPortOpener {
     }
 
     func open(_ family: IPAddress.Family, _ port: UInt16) -> UDPSocket? {
-        guard let address = addresses[family] else { return nil }
+        guard !policy.isOwnPort(port), let address = policy.addresses[family] else { return nil }
         return try? UDPSocket(
             bind: SocketAddress(address.bound, port: port), on: loop, bufferBytes: bufferBytes, statistics: statistics)
     }
