@@ -116,8 +116,9 @@ def own_hosts():
     return hosts + ["::1", "::", "::ffff:127.0.0.1", "::127.0.0.1", "64:ff9b::127.0.0.1", "2002:7f00:1::1"]
 
 
+RELAYED = '[127.0.0.1, "::1"]'
 # The allocations from which it is tried: family, and transport to peers.
-ALLOCATIONS = [(IPV4, UDP)]
+ALLOCATIONS = [(IPV4, UDP), (IPV6, UDP)]
 
 
 class Attack:
@@ -214,11 +215,11 @@ def development(edge):
 
 def main():
     options = lib_relay.arguments(__doc__).parse_args()
-    edge = lib_relay.Edge(options.dev, options.edge, {"allow_loopback_peers": "false"})
+    edge = lib_relay.Edge(options.dev, options.edge, {"relay_addresses": RELAYED, "allow_loopback_peers": "false"})
     check("the table is large", len(set(V4 + V6)) >= 120, len(set(V4 + V6)))
     closed(edge)
     edge.stop()
-    edge.start()
+    edge.start({"relay_addresses": RELAYED})
     development(edge)
     check("the relay goes on", edge.answers())
     finish()

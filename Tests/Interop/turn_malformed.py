@@ -189,7 +189,7 @@ def main():
     lib_namespace.World()
     with lib_namespace.development_start() as dev, concurrent.futures.ProcessPoolExecutor(2) as pool:
         relay = lib_relay.Edge(dev, 0, {
-            "listen_address": f"{lib_namespace.HERE}:{PORT}", "relay_address": lib_namespace.HERE, "allow_loopback_peers": "false"})
+            "listen_addresses": f'["{lib_namespace.HERE}:{PORT}"]', "relay_addresses": f"[{lib_namespace.HERE}]", "allow_loopback_peers": "false"})
         relay.host, relay.port, relay.tls_port = lib_namespace.HERE, PORT, TLS_PORT
         process, relay.process = relay.process, None    # what is handed to the workers
         for kind in options.transport or SHARES:
