@@ -106,11 +106,14 @@ class Edge(Relay):
             time.sleep(0.05)
         raise RuntimeError(f"the edge is not ready: {self.log.read_text(errors='replace')[-2000:]}")
 
-    def metric(self, name):
-        """The sum over its labels."""
+    def metric(self, name, **labels):
+        """The sum over all that have these labels."""
         with urllib.request.urlopen(self.edge["admin"] + "/metrics", timeout=5) as answer:
             lines = answer.read().decode().splitlines()
-        return sum(float(line.rsplit(" ", 1)[1]) for line in lines if re.match(re.escape(name) + r"[ {]", line))
+        wanted = [f'{key}="{value}"' for key, value in labels.items()]
+        return sum(
+            float(line.rsplit(" ", 1)[1]) for line in lines
+            if re.match(re.escape(name) + r"[ {]", line) and all(label in line for label in wanted))
 
     def __enter__(self):
         return self

@@ -24,8 +24,8 @@ import Testing
         #expect(payload.count == 3)
         // A permission is for the address, whatever the port (RFC 8656 section 9).
         guard case .relay = harness.send([1], to: SocketAddress(peer.ip, port: 1)) else { throw NotRelayed() }
-        #expect(harness.engine.statistics.traffic.packetsToPeers == 2)
-        #expect(harness.engine.statistics.traffic.bytesToPeers == 4)
+        #expect(harness.engine.statistics.traffic[0].packetsToPeers == 2)
+        #expect(harness.engine.statistics.traffic[0].bytesToPeers == 4)
     }
 
     @Test func peersAreHeardWhilePermitted() throws {

@@ -89,10 +89,12 @@ import Testing
         let lines = Set(relay.metrics.render().split(separator: "\n").map(String.init))
         relay.loops.shutdown()
         for line in [
-            "skerry_relay_allocations 0", "skerry_relay_allocations_opened_total 2",
-            "skerry_relay_allocations_closed_total 2", "skerry_relay_packets_total{direction=\"to_peer\"} 10",
-            "skerry_relay_packets_total{direction=\"to_client\"} 10",
-            "skerry_relay_bytes_total{direction=\"to_peer\"} 1000", "skerry_relay_errors_total{code=\"401\"} 2",
+            "skerry_relay_allocations 0", "skerry_relay_allocations_opened_total{transport=\"udp\"} 2",
+            "skerry_relay_allocations_closed_total{reason=\"deleted\"} 2",
+            "skerry_relay_packets_total{direction=\"to_peer\",transport=\"udp\"} 10",
+            "skerry_relay_packets_total{direction=\"to_client\",transport=\"udp\"} 10",
+            "skerry_relay_bytes_total{direction=\"to_peer\",transport=\"udp\"} 1000",
+            "skerry_relay_errors_total{code=\"401\",transport=\"udp\"} 2",
         ] {
             #expect(lines.contains(line), "\(line)")
         }

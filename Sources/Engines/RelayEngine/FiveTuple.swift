@@ -3,7 +3,7 @@ public import Base
 /// What an allocation is known by: the client's transport address, the server's, and the transport between them
 /// (RFC 8656 section 3.2).
 public struct FiveTuple: Hashable, Sendable, BitwiseCopyable {
-    public enum Transport: UInt8, Sendable, BitwiseCopyable {
+    public enum Transport: UInt8, CaseIterable, Sendable, BitwiseCopyable {
         case udp
     }
 
@@ -34,4 +34,9 @@ public struct FiveTuple: Hashable, Sendable, BitwiseCopyable {
 public struct AllocationID: Hashable, Sendable, BitwiseCopyable {
     public let index: UInt32
     public let generation: UInt32
+
+    public init(index: UInt32, generation: UInt32) {
+        self.index = index
+        self.generation = generation
+    }
 }

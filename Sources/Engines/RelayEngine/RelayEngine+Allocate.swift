@@ -110,7 +110,7 @@ extension RelayEngine {
     ) -> (AllocationID, responseCount: Int) {
         let number = pending.wantsMobility ? takeMobilityNumber() : 0
         let id = allocations.insert(Allocation(pending, opened, mobilityNumber: number, now: now))
-        statistics.allocationsOpened += 1
+        statistics.allocationsOpened[Int(pending.tuple.transport.rawValue)] += 1
         return (id, succeed(Answer(pending, output: output), id))
     }
 
@@ -118,7 +118,7 @@ extension RelayEngine {
     public mutating func refuseAllocation(
         _ pending: PendingAllocation, _ code: STUNErrorCode, into output: UnsafeMutableRawBufferPointer
     ) -> Int {
-        statistics.error(code)
+        statistics.error(code, over: pending.tuple.transport)
         return Answer(pending, output: output).refuse(code)
     }
 

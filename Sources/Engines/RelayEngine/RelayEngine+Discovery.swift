@@ -22,7 +22,7 @@ extension RelayEngine {
             answer.wantsFingerprint = false
             return fail(.unknownAttribute, answer) { $0.append(unknownAttributes: unknown) }
         }
-        statistics.bindings += 1
+        statistics.bindings[Int(answer.tuple.transport.rawValue)] += 1
         guard let alternates else {
             return .respond(answer.succeed { $0.append(.xorMappedAddress, xorAddress: client) })
         }

@@ -63,7 +63,7 @@ extension RelayEngine {
 
     mutating func close(_ id: AllocationID, _ reason: EndReason, now: MonotonicInstant) -> Closed {
         let allocation = allocations.remove(id)
-        statistics.allocationsClosed += 1
+        statistics.allocationsClosed[reason.rawValue] += 1
         return Closed(
             id: id, user: allocation.identity.user, tuple: allocation.tuple, ports: allocation.livePorts,
             mobilityNumber: allocation.mobilityNumber, traffic: allocation.traffic, age: now - allocation.openedAt,

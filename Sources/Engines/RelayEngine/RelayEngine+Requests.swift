@@ -103,7 +103,7 @@ extension RelayEngine {
     mutating func fail(
         _ code: STUNErrorCode, _ answer: Answer, _ body: (inout STUNWriter) -> Void = { _ in }
     ) -> RequestOutcome {
-        statistics.error(code)
+        statistics.error(code, over: answer.tuple.transport)
         return .respond(answer.refuse(code, body))
     }
 }

@@ -155,8 +155,9 @@ public struct RelayEngine: ~Copyable {
     private mutating func relay(
         _ id: AllocationID, to peer: SocketAddress, payload: Range<Int>, dontFragment: Bool
     ) -> ClientAction {
-        statistics.traffic.packetsToPeers += 1
-        statistics.traffic.bytesToPeers += UInt64(payload.count)
+        let transport = Int(allocations[id].tuple.transport.rawValue)
+        statistics.traffic[transport].packetsToPeers += 1
+        statistics.traffic[transport].bytesToPeers += UInt64(payload.count)
         allocations[id].traffic.packetsToPeers += 1
         allocations[id].traffic.bytesToPeers += UInt64(payload.count)
         return .relay(id, to: policy.local(peer), payload: payload, dontFragment: dontFragment)
@@ -201,11 +202,11 @@ public struct RelayEngine: ~Copyable {
         guard payloadCount <= DataIndication.maxPayloadByteCount else { return dropFromPeer(.tooLarge) }
         let peer = policy.published(peer)
         guard allocations[id].permission(for: peer.ip, now: now) != nil else { return dropFromPeer(.noPermission) }
-        statistics.traffic.packetsToClient += 1
-        statistics.traffic.bytesToClient += UInt64(payloadCount)
+        let tuple = allocations[id].tuple
+        statistics.traffic[Int(tuple.transport.rawValue)].packetsToClient += 1
+        statistics.traffic[Int(tuple.transport.rawValue)].bytesToClient += UInt64(payloadCount)
         allocations[id].traffic.packetsToClient += 1
         allocations[id].traffic.bytesToClient += UInt64(payloadCount)
-        let tuple = allocations[id].tuple
         if let channel = allocations[id].channel(to: peer, now: now) { return .channelData(channel.number, to: tuple) }
         return .dataIndication(peer: peer, nextIndication(), to: tuple)
     }

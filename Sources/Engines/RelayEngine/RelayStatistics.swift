@@ -33,21 +33,26 @@ public struct RelayStatistics: Sendable {
         .peerAddressFamilyMismatch, .allocationQuotaReached, .insufficientCapacity,
     ]
 
-    public internal(set) var traffic = RelayTraffic()
-    public internal(set) var bindings: UInt64 = 0
-    public internal(set) var allocationsOpened: UInt64 = 0
-    public internal(set) var allocationsClosed: UInt64 = 0
+    /// What was relayed, by the client's transport.
+    public internal(set) var traffic = InlineArray<4, RelayTraffic>(repeating: RelayTraffic())
+    public internal(set) var bindings = InlineArray<4, UInt64>(repeating: 0)
+    public internal(set) var allocationsOpened = InlineArray<4, UInt64>(repeating: 0)
+    /// By `RelayEngine.EndReason.rawValue`.
+    public internal(set) var allocationsClosed = [UInt64](repeating: 0, count: RelayEngine.EndReason.allCases.count)
     /// Allocations whose client has come from another 5-tuple (RFC 8016).
     public internal(set) var moves: UInt64 = 0
     /// By `RelayDropReason.rawValue`.
     public internal(set) var drops = [UInt64](repeating: 0, count: RelayDropReason.allCases.count)
-    public internal(set) var errors = [UInt64](repeating: 0, count: errorCodes.count)
+    /// By transport, and in that by code.
+    public internal(set) var errors = [UInt64](
+        repeating: 0, count: FiveTuple.Transport.allCases.count * errorCodes.count)
 
     public init() {}
 
     mutating func drop(_ reason: RelayDropReason) { drops[reason.rawValue] += 1 }
 
-    mutating func error(_ code: STUNErrorCode) {
-        if let index = Self.errorCodes.firstIndex(of: code) { errors[index] += 1 }
+    mutating func error(_ code: STUNErrorCode, over transport: FiveTuple.Transport) {
+        guard let index = Self.errorCodes.firstIndex(of: code) else { return }
+        errors[Int(transport.rawValue) * Self.errorCodes.count + index] += 1
     }
 }

@@ -5,29 +5,70 @@ import STUN
 
 /// The relay's metrics. Every label's values are listed here: traffic adds none.
 struct RelayMetrics: Sendable {
+    /// What is counted for each transport of clients.
+    private struct PerTransport: Sendable {
+        let opened: Counter
+        let bindings: Counter
+        /// To peers, to clients.
+        let packets: [Counter]
+        let bytes: [Counter]
+        /// By the place of the code in `RelayStatistics.errorCodes`.
+        let errors: [Counter]
+
+        init(_ transport: FiveTuple.Transport, _ registry: MetricsRegistry) {
+            let name = "\(transport)"
+            opened = registry.counter(
+                "skerry_relay_allocations_opened_total", "Allocations made", labels: ["transport": name])
+            bindings = registry.counter(
+                "skerry_relay_bindings_total", "Binding requests answered", labels: ["transport": name])
+            packets = ["to_peer", "to_client"].map {
+                registry.counter(
+                    "skerry_relay_packets_total", "Datagrams relayed", labels: ["direction": $0, "transport": name])
+            }
+            bytes = ["to_peer", "to_client"].map {
+                registry.counter(
+                    "skerry_relay_bytes_total", "Application bytes relayed",
+                    labels: ["direction": $0, "transport": name])
+            }
+            errors = RelayStatistics.errorCodes.map {
+                registry.counter(
+                    "skerry_relay_errors_total", "Error answers", labels: ["code": "\($0.rawValue)", "transport": name])
+            }
+        }
+
+        func add(_ new: RelayStatistics, since old: RelayStatistics, _ index: Int) {
+            opened.increment(by: new.allocationsOpened[index] - old.allocationsOpened[index])
+            bindings.increment(by: new.bindings[index] - old.bindings[index])
+            let (traffic, former) = (new.traffic[index], old.traffic[index])
+            packets[0].increment(by: traffic.packetsToPeers - former.packetsToPeers)
+            packets[1].increment(by: traffic.packetsToClient - former.packetsToClient)
+            bytes[0].increment(by: traffic.bytesToPeers - former.bytesToPeers)
+            bytes[1].increment(by: traffic.bytesToClient - former.bytesToClient)
+            for code in errors.indices {
+                let place = index * errors.count + code
+                errors[code].increment(by: new.errors[place] - old.errors[place])
+            }
+        }
+    }
+
     private let allocations: Gauge
-    private let opened: Counter
-    private let closed: Counter
-    private let bindings: Counter
-    private let packets: [Counter]
-    private let bytes: [Counter]
+    private let transports: [PerTransport]
+    private let closed: [Counter]
+    private let moves: Counter
     private let drops: [Counter]
     private let socketDrops: [Counter]
     private let overflows: Counter
     private let unreachable: [Counter]
-    private let errors: [Counter]
 
     init(_ registry: MetricsRegistry) {
         allocations = registry.gauge("skerry_relay_allocations", "Live allocations")
-        opened = registry.counter("skerry_relay_allocations_opened_total", "Allocations made")
-        closed = registry.counter("skerry_relay_allocations_closed_total", "Allocations that ended")
-        bindings = registry.counter("skerry_relay_bindings_total", "Binding requests answered")
-        packets = ["to_peer", "to_client"].map {
-            registry.counter("skerry_relay_packets_total", "Datagrams relayed", labels: ["direction": $0])
+        transports = FiveTuple.Transport.allCases.map { PerTransport($0, registry) }
+        closed = RelayEngine.EndReason.allCases.map {
+            registry.counter(
+                "skerry_relay_allocations_closed_total", "Allocations that ended", labels: ["reason": "\($0)"])
         }
-        bytes = ["to_peer", "to_client"].map {
-            registry.counter("skerry_relay_bytes_total", "Application bytes relayed", labels: ["direction": $0])
-        }
+        moves = registry.counter(
+            "skerry_relay_allocations_moved_total", "Allocations whose client came from another address (RFC 8016)")
         drops = RelayDropReason.allCases.map {
             registry.counter("skerry_relay_drops_total", "Datagrams dropped", labels: ["reason": $0.label])
         }
@@ -40,9 +81,6 @@ struct RelayMetrics: Sendable {
             registry.counter(
                 "skerry_relay_network_errors_total", "What the network said about datagrams that were sent",
                 labels: ["to": "\($0)"])
-        }
-        errors = RelayStatistics.errorCodes.map {
-            registry.counter("skerry_relay_errors_total", "Error answers", labels: ["code": "\($0.rawValue)"])
         }
     }
 
@@ -62,16 +100,16 @@ struct RelayMetrics: Sendable {
 
     /// Adds what a loop has counted since it last came.
     func add(_ new: RelayStatistics, since old: RelayStatistics) {
-        opened.increment(by: new.allocationsOpened - old.allocationsOpened)
-        closed.increment(by: new.allocationsClosed - old.allocationsClosed)
-        allocations.add(
-            Int64(new.allocationsOpened - old.allocationsOpened) - Int64(new.allocationsClosed - old.allocationsClosed))
-        bindings.increment(by: new.bindings - old.bindings)
-        packets[0].increment(by: new.traffic.packetsToPeers - old.traffic.packetsToPeers)
-        packets[1].increment(by: new.traffic.packetsToClient - old.traffic.packetsToClient)
-        bytes[0].increment(by: new.traffic.bytesToPeers - old.traffic.bytesToPeers)
-        bytes[1].increment(by: new.traffic.bytesToClient - old.traffic.bytesToClient)
+        for index in transports.indices {
+            transports[index].add(new, since: old, index)
+            allocations.add(Int64(new.allocationsOpened[index] - old.allocationsOpened[index]))
+        }
+        for index in closed.indices {
+            let count = new.allocationsClosed[index] - old.allocationsClosed[index]
+            closed[index].increment(by: count)
+            allocations.add(-Int64(count))
+        }
+        moves.increment(by: new.moves - old.moves)
         for index in drops.indices { drops[index].increment(by: new.drops[index] - old.drops[index]) }
-        for index in errors.indices { errors[index].increment(by: new.errors[index] - old.errors[index]) }
     }
 }
