@@ -108,6 +108,7 @@ import Testing
         expect("http.web_socket", node.http.webSocket, nodeKeys)
         expect("listen", node.listen.limits, nodeKeys)
         expect("admin", node.admin, nodeKeys)
+        expect("control", node.control, nodeKeys)
         expect("uplink", node.uplink, nodeKeys)
         expect("media", node.media, nodeKeys)
         expect("connection", node.connection, nodeKeys)

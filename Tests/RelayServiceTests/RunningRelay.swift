@@ -13,7 +13,10 @@ final class RunningRelay: Sendable {
     let shutdown = Shutdown()
     private let task: Task<Void, any Error>
 
-    init(loopCount: Int = 2, _ change: (inout RelayService.Configuration) -> Void = { _ in }) throws {
+    init(
+        loopCount: Int = 2, log: any LogSink = SilentLogSink(),
+        _ change: (inout RelayService.Configuration) -> Void = { _ in }
+    ) throws {
         var configuration = RelayService.Configuration()
         configuration.listenAddresses = [SocketAddress(.loopbackV4, port: 0)]
         configuration.sharedSecret = Self.secret
@@ -23,7 +26,7 @@ final class RunningRelay: Sendable {
         loops = try EventLoopGroup(count: loopCount, name: "relay-test")
         metrics = MetricsRegistry()
         let service = try RelayService(
-            configuration: configuration, loops: loops.loops, logger: Logger(label: "test", sink: SilentLogSink()),
+            configuration: configuration, loops: loops.loops, logger: Logger(label: "test", sink: log),
             metrics: metrics)
         self.service = service
         task = Task { [shutdown] in try await service.run(until: shutdown) }
@@ -50,10 +53,11 @@ final class RunningRelay: Sendable {
 
 /// Starts a relay, runs the body, and stops it whatever happens.
 func withRelay<Result: Sendable>(
-    loopCount: Int = 2, _ change: (inout RelayService.Configuration) -> Void = { _ in },
+    loopCount: Int = 2, log: any LogSink = SilentLogSink(),
+    _ change: (inout RelayService.Configuration) -> Void = { _ in },
     _ body: (RunningRelay) async throws -> Result
 ) async throws -> Result {
-    let relay = try RunningRelay(loopCount: loopCount, change)
+    let relay = try RunningRelay(loopCount: loopCount, log: log, change)
     do {
         let result = try await body(relay)
         try await relay.stop()

@@ -17,14 +17,14 @@ package final class LoopbackSocket {
     package let descriptor: Int32
     package let localAddress: SocketAddress
 
-    /// Binds to a port of the kernel's choice.
-    ///
-    /// - Parameter bufferBytes: of the kernel's queues; nil for its default.
-    package init(bufferBytes: Int32? = nil) throws {
+    /// - Parameters:
+    ///   - port: where it is bound; 0 for a port of the kernel's choice.
+    ///   - bufferBytes: of the kernel's queues; nil for its default.
+    package init(port: UInt16 = 0, bufferBytes: Int32? = nil) throws {
         let descriptor = socket(AF_INET, Int32(SOCK_DGRAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
         guard descriptor >= 0 else { throw Failure("socket") }
         self.descriptor = descriptor
-        var address = Self.native(SocketAddress(.loopbackV4, port: 0))
+        var address = Self.native(SocketAddress(.loopbackV4, port: port))
         var count = socklen_t(MemoryLayout<sockaddr_in>.size)
         let named = withUnsafeMutablePointer(to: &address) {
             $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {

@@ -10,11 +10,13 @@ import Runtime
 import UplinkService
 import Wire
 
-/// The services of an edge, joined: one port for clients and siblings, the relay, the uplink, and the admin address.
+/// The services of an edge, joined: one port for clients and siblings, the relay, the uplink, the admin address
+/// and the control socket.
 struct EdgeNode: Assembly {
     let services: [any Service]
     private let media: MediaService
     private let resolverPool: BlockingPool
+    private let control: ControlService
 
     init(_ configuration: NodeConfiguration, _ context: ProcessContext) async throws {
         let logger = context.logger
@@ -106,13 +108,24 @@ struct EdgeNode: Assembly {
 
         let admin = AdminService(
             configuration: configuration.admin, loop: context.mainLoop, metrics: metrics,
-            checks: [ReadinessCheck("uplink") { uplink.isConnected ? nil : "the central cannot be reached" }],
+            checks: [
+                ReadinessCheck("uplink") { uplink.isConnected ? nil : "the central cannot be reached" },
+                ReadinessCheck("drain") { relay.isDraining ? "an operator drains this node" : nil },
+            ],
             logger: logger.child("admin"))
         try admin.start()
-        services = [listener, connections, media, workers, relay, uplink, reloader, admin]
+        var controlRoutes = HTTPRoutes()
+        relay.addControlRoutes(to: &controlRoutes)
+        let control = ControlService(
+            configuration: configuration.control, routes: controlRoutes, loop: context.mainLoop,
+            logger: logger.child("control"), metrics: metrics)
+        try control.start()
+        self.control = control
+        services = [listener, connections, media, workers, relay, uplink, reloader, admin, control]
     }
 
     func close() {
+        control.close()
         media.close()
         resolverPool.shutdown()
     }

@@ -20,6 +20,7 @@ package struct NodeConfiguration: Equatable, Sendable {
     package var siblingAddress = ""
     package var http = HTTPServer.Configuration()
     package var admin = AdminService.Configuration()
+    package var control = ControlService.Configuration()
     package var certificate = CertificateConfiguration()
     package var tls = TLSConfiguration()
     package var identity = IdentityConfiguration()
@@ -59,6 +60,7 @@ package struct NodeConfiguration: Equatable, Sendable {
         }
         section.section("http") { http.read($0) }
         section.section("admin") { admin.read($0) }
+        section.section("control") { control.read($0) }
         certificate = section.section("certificate", CertificateConfiguration.init)
         section.section("tls") { tls.read($0) }
         identity = section.section("identity", IdentityConfiguration.init)

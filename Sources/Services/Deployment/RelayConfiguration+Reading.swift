@@ -26,6 +26,7 @@ extension RelayService.Configuration {
         section.read("allow_loopback_peers", &allowLoopbackPeers)
         section.read("listener_buffer_bytes", &listenerBufferBytes, in: 64 << 10...1 << 30)
         section.read("relay_buffer_bytes", &relayBufferBytes, in: 16 << 10...1 << 30)
+        section.read("max_audit_records_per_second", &maxAuditRecordsPerSecond, in: 0...1_000_000)
         section.read("drain_timeout_ms", &drainTimeoutMs, in: 0...3_600_000)
         if defaultLifetimeSeconds > maxLifetimeSeconds {
             section.reject("default_lifetime_seconds", "has to be at most max_lifetime_seconds")

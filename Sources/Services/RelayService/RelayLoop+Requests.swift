@@ -48,6 +48,9 @@ extension RelayLoop {
         sockets.id = id
         while relays.count <= Int(id.index) { relays.append(nil) }
         relays[Int(id.index)] = sockets
+        shared.audit.opened(
+            RelaySession.Name(loop: index, id: id), pending, relayed: opener.policy.addresses.relayed(opened.ports),
+            now: loop.now)
         return count
     }
 

@@ -10,6 +10,8 @@ import STUN
 /// the loop's thread alone, which the sockets check.
 final class RelayLoop: @unchecked Sendable {
     let loop: EventLoop
+    /// Of the event loop among those of the relay.
+    let index: Int
     let listeners: [UDPSocket]
     let opener: RelayPortOpener
     let shared: RelaySharedState
@@ -29,9 +31,10 @@ final class RelayLoop: @unchecked Sendable {
 
     /// - Parameter listeners: of this loop, at least one, in the same order on every loop.
     init(
-        listeners: [UDPSocket], engine: consuming RelayEngine, configuration: RelayService.Configuration,
+        index: Int, listeners: [UDPSocket], engine: consuming RelayEngine, configuration: RelayService.Configuration,
         shared: RelaySharedState, logger: Logger
     ) {
+        self.index = index
         self.listeners = listeners
         loop = listeners[0].loop
         sockets = listeners[0].statistics
@@ -55,8 +58,9 @@ final class RelayLoop: @unchecked Sendable {
         }
     }
 
-    func drain() {
-        loop.execute { self.engine.isDraining = true }
+    /// Whether new allocations are refused.
+    func setDraining(_ isDraining: Bool) {
+        loop.execute { self.engine.isDraining = isDraining }
     }
 
     /// Returns when the sockets are closed.
@@ -177,6 +181,9 @@ final class RelayLoop: @unchecked Sendable {
             if let port = closed.ports[family] { shared.ports.close(port, family) }
         }
         shared.withQuota { $0.release(for: closed.user) }
+        shared.audit.closed(
+            RelaySession.Name(loop: self.index, id: closed.id), closed,
+            relayed: opener.policy.addresses.relayed(closed.ports), now: loop.now)
     }
 
     func warnOfBuffers(_ granted: Int) {

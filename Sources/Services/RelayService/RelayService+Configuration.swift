@@ -66,6 +66,8 @@ extension RelayService {
         package var listenerBufferBytes = 4 << 20
         /// Kernel queue of a relay socket.
         package var relayBufferBytes = 256 << 10
+        /// Log records of allocations that are opened and closed; what goes beyond is counted alone. 0 for none.
+        package var maxAuditRecordsPerSecond = 100
         /// How long allocations may go on after the process was asked to end.
         package var drainTimeoutMs: Int64 = 10_000
 

@@ -14,7 +14,7 @@ package final class RelayService: Service {
     /// Where clients reach the listeners, as far as this host knows.
     package let listenAddresses: [SocketAddress]
     package let relayAddresses: RelayAddresses
-    private let relayLoops: [RelayLoop]
+    let relayLoops: [RelayLoop]
     private let shared: RelaySharedState
     private let logger: Logger
 
@@ -48,7 +48,10 @@ package final class RelayService: Service {
             quota: AllocationQuota(
                 maxAllocations: configuration.maxAllocations,
                 maxAllocationsPerUser: configuration.maxAllocationsPerUser),
-            metrics: RelayMetrics(metrics))
+            metrics: RelayMetrics(metrics),
+            audit: RelayAudit(
+                maxRecordsPerSecond: configuration.maxAuditRecordsPerSecond, logger: logger.child("relay-audit"),
+                metrics: metrics))
         var rules = PeerPolicy.Rules()
         rules.allowed = configuration.allowPeers
         rules.denied = configuration.denyPeers
@@ -59,6 +62,9 @@ package final class RelayService: Service {
         let policy = PeerPolicy(
             addresses: addresses, rules: rules, relayedPorts: shared.ports)
         self.shared = shared
+        metrics.computed("skerry_relay_draining", "Whether new allocations are refused: 1 or 0") {
+            shared.isDraining.load(ordering: .relaxed) ? 1 : 0
+        }
         var engine = configuration.engine(nonceSecret: randomBytes(20), ticketKey: randomBytes(32))
         if configuration.natDiscovery {
             guard let discovery = DiscoveryListeners(among: listenAddresses) else {
@@ -70,7 +76,7 @@ package final class RelayService: Service {
         }
         relayLoops = listeners.enumerated().map { index, listeners in
             RelayLoop(
-                listeners: listeners,
+                index: index, listeners: listeners,
                 engine: RelayEngine(configuration: engine, policy: policy, loopIndex: UInt8(index)),
                 configuration: configuration, shared: shared, logger: logger)
         }
@@ -122,7 +128,7 @@ package final class RelayService: Service {
                 "loops": "\(relayLoops.count)",
             ])
         await shutdown.wait()
-        for relayLoop in relayLoops { relayLoop.drain() }
+        setDraining(true)
         let deadline = MonotonicClock.now() + .milliseconds(configuration.drainTimeoutMs)
         while shared.allocationCount > 0, MonotonicClock.now() < deadline {
             try await relayLoops[0].loop.sleep(for: .milliseconds(20))
@@ -130,6 +136,18 @@ package final class RelayService: Service {
         if shared.allocationCount > 0 {
             logger.warning("allocations are cut off", metadata: ["count": "\(shared.allocationCount)"])
         }
+    }
+
+    /// Whether new allocations are refused; live ones go on.
+    package var isDraining: Bool { shared.isDraining.load(ordering: .relaxed) }
+
+    package func setDraining(_ isDraining: Bool) {
+        if shared.isDraining.exchange(isDraining, ordering: .relaxed) != isDraining {
+            logger.notice(
+                isDraining ? "draining: no new allocations" : "no longer draining",
+                metadata: ["allocations": "\(allocationCount)"])
+        }
+        for relayLoop in relayLoops { relayLoop.setDraining(isDraining) }
     }
 
     /// Allocations of the node.
@@ -140,11 +158,14 @@ package final class RelayService: Service {
 final class RelaySharedState: Sendable {
     let ports = RelayedPorts()
     let metrics: RelayMetrics
+    let audit: RelayAudit
+    let isDraining = Atomic<Bool>(false)
     private let quota: Mutex<AllocationQuota>
 
-    init(quota: AllocationQuota, metrics: RelayMetrics) {
+    init(quota: AllocationQuota, metrics: RelayMetrics, audit: RelayAudit) {
         self.quota = Mutex(quota)
         self.metrics = metrics
+        self.audit = audit
     }
 
     func withQuota<Result>(_ body: (inout sending AllocationQuota) -> sending Result) -> sending Result {

@@ -8,6 +8,11 @@ extension ValueForm where Value == String {
 
     static let path = text("PATH")
 
+    /// Of a tenant, a user, or what else is named by these characters.
+    static func name(_ placeholder: String) -> ValueForm {
+        ValueForm(placeholder: placeholder, allowed: "1 to 64 of A-Z a-z 0-9 . _ -") { isIdentityName($0) ? $0 : nil }
+    }
+
     static func oneOf(_ values: [String]) -> ValueForm {
         ValueForm(placeholder: values.joined(separator: "|"), allowed: "one of " + values.joined(separator: ", ")) {
             values.contains($0) ? $0 : nil

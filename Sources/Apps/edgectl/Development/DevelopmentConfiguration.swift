@@ -51,6 +51,8 @@ struct DevelopmentConfiguration {
               sibling_address: \(Self.host):\(edge.http)
             admin:
               address: \(Self.host):\(edge.admin)
+            control:
+              socket_path: \(quoted(folder.socket(of: name)))
             \(certificate(of: name))
             \(identity)
             uplink:
