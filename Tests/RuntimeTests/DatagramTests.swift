@@ -343,7 +343,8 @@ import Testing
             try sink.start { _, _, _ in }
             #expect(sink.grantedBufferBytes == 8 << 10)
             let greedy = try UDPSocket(
-                bind: SocketAddress(.loopbackV4, port: 0), on: scene.loop, bufferBytes: 8 << 10, sendBufferBytes: 1 << 30)
+                bind: SocketAddress(.loopbackV4, port: 0), on: scene.loop, bufferBytes: 8 << 10,
+                sendBufferBytes: 1 << 30)
             #expect(greedy.grantedBufferBytes == 8 << 10)
             greedy.close()
             #expect(try scene.socket(bufferBytes: 1 << 30).grantedBufferBytes < 1 << 30)

@@ -120,7 +120,8 @@ public final class UDPSocket: DescriptorHandler, @unchecked Sendable {
     ///   later, and the answer is true.
     @discardableResult
     public func send(
-        _ bytes: UnsafeRawBufferPointer, to address: SocketAddress, from local: IPAddress? = nil, dontFragment: Bool = false
+        _ bytes: UnsafeRawBufferPointer, to address: SocketAddress, from local: IPAddress? = nil,
+        dontFragment: Bool = false
     ) -> Bool {
         loop.preconditionOnLoop()
         guard descriptor >= 0 else { return false }
