@@ -19,11 +19,14 @@ import Testing
             return socket
         }
 
-        /// Runs the body while a batch is received.
+        /// Runs the body while a batch is received, which is more than one datagram.
         func whileReceiving(_ body: @escaping () -> Void) throws {
             let starter = try socket()
-            try starter.start { _, _, _ in body() }
+            try starter.start { datagram, _, _ in
+                if datagram.count == 0 { body() }
+            }
             starter.send(UnsafeRawBufferPointer(start: nil, count: 0), to: starter.localAddress)
+            _ = [UInt8(1)].withUnsafeBytes { starter.send($0, to: starter.localAddress) }
         }
 
         func close() { for socket in sockets { socket.close() } }
@@ -150,6 +153,25 @@ import Testing
             }
         }
         #expect(calls == [1, 1])
+    }
+
+    @Test func `single datagrams cost a system call each way`() async throws {
+        let rounds = 500
+        let calls: [UInt64] = try await run { scene, done in
+            let (server, client) = (try scene.socket(), try scene.socket())
+            try server.start { datagram, source, _ in server.send(UnsafeRawBufferPointer(datagram), to: source) }
+            nonisolated(unsafe) var arrived = 0
+            try client.start { datagram, source, _ in
+                arrived += 1
+                guard arrived == rounds else {
+                    client.send(UnsafeRawBufferPointer(datagram), to: source)
+                    return
+                }
+                done([server.statistics.receiveCalls, server.statistics.sendCalls])
+            }
+            #expect(Self.payload(1, 172).withUnsafeBytes { client.send($0, to: server.localAddress) })
+        }
+        #expect(calls == [UInt64(rounds), UInt64(rounds)])
     }
 
     @Test func `an error in the middle of a batch loses one datagram`() async throws {

@@ -2,7 +2,7 @@ import Base
 import CShims
 import Glibc
 
-/// Room for a batch of received datagrams, lent to one socket at a time.
+/// Room for a batch of received datagrams, used by one socket of the loop at a time.
 ///
 /// The kernel may merge datagrams of one size and one source (UDP_GRO); such a message holds them back to back. They are handed
 /// out in place, one after the other: what lies before one has been handed out already, and so may be written; what lies behind
@@ -36,15 +36,26 @@ final class DatagramArena {
         memory.deallocate()
     }
 
-    /// One recvmmsg of at most so many messages; negative, an errno, when there is nothing.
+    /// At most so many messages by one system call; negative, an errno, when there is nothing.
+    ///
+    /// - Parameter isPlain: nothing is asked of the socket but bytes and source.
     @inline(__always)
-    func receive(from descriptor: Int32, limit: Int) -> Int {
-        Int(skerry_batch_receive(batch, descriptor, Int32(limit)))
+    func receive(from descriptor: Int32, limit: Int, isPlain: Bool) -> Int {
+        Int(skerry_batch_receive(batch, descriptor, Int32(limit), isPlain ? 1 : 0))
+    }
+
+    /// Whether the first messages of a batch are such as the kernel would have merged, had it been asked to.
+    func beginsWithMany(from source: SocketAddress?) -> Bool {
+        (1..<4).allSatisfy { self.source($0) == source && datagrams[$0].count == datagrams[0].count }
     }
 
     /// Where a message came from; nil for families other than IPv4 and IPv6.
     @inline(__always)
     func source(_ index: Int) -> SocketAddress? { SocketAddress(datagrams[index].address) }
+
+    /// Whether the message is several datagrams.
+    @inline(__always)
+    func isMerged(_ index: Int) -> Bool { datagrams[index].segment > 0 }
 
     @inline(__always)
     func isTruncated(_ index: Int) -> Bool { datagrams[index].truncated != 0 }
@@ -88,14 +99,4 @@ final class DatagramArena {
         }
         return handed
     }
-}
-
-extension EventLoop {
-    func borrowDatagramArena() -> DatagramArena {
-        let arena = spareDatagramArena ?? DatagramArena()
-        spareDatagramArena = nil
-        return arena
-    }
-
-    func returnDatagramArena(_ arena: DatagramArena) { spareDatagramArena = arena }
 }

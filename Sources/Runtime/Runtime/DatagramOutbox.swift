@@ -18,7 +18,7 @@ final class DatagramOutbox {
     var isCollecting = false
     private let memory = UnsafeMutableRawBufferPointer.allocate(byteCount: byteCapacity, alignment: 64)
     private let messages = UnsafeMutablePointer<skerry_message>.allocate(capacity: maxMessages)
-    private let segmentLimit = DatagramOutbox.segmentLimit
+    private var segmentLimit = 0
     private var count = 0
     private var usedBytes = 0
     private var socket: UDPSocket?
@@ -27,6 +27,9 @@ final class DatagramOutbox {
     /// Datagrams in the last message; no more can be added to one that has a smaller one at its end.
     private var lastSegments = 0
     private var lastSegmentBytes = 0
+
+    /// Before the first datagram of the loop.
+    func prepare() { segmentLimit = Self.segmentLimit }
 
     deinit {
         memory.deallocate()

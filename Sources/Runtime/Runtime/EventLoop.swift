@@ -82,11 +82,11 @@ public final class EventLoop: TaskExecutor, @unchecked Sendable {
     public let serialExecutor = SerialLoopExecutor()
     private var cachedNow: MonotonicInstant
     let receiveBlocks = ReceiveBlocks()
-    var spareDatagramArena: DatagramArena?
+    let datagramArena = DatagramArena()
     /// Of the loop's group.
     package let fileReads: FileReads
     var sharedTLSScratch: TLSScratch?
-    var datagramOutbox: DatagramOutbox?
+    let datagramOutbox = DatagramOutbox()
     /// Those that something was posted on in this iteration.
     var streamsToFlush: [ByteStream] = []
 

@@ -4,7 +4,7 @@ import Glibc
 
 /// A UDP socket on one event loop. All work on it is synchronous: no task, no allocation per datagram.
 ///
-/// Datagrams come in batches. Those that are sent while a batch is received, by any socket of the loop, leave at its end
+/// Datagrams come in batches. Those that are sent while a batch of several is received, by any socket of the loop, leave at its end
 /// together; all others leave at once.
 ///
 /// `@unchecked Sendable`: used on `loop`'s thread alone; the entries check it.
@@ -38,8 +38,10 @@ public final class UDPSocket: DescriptorHandler, @unchecked Sendable {
     /// Whether what is sent may not be fragmented, as the kernel was last told.
     private var forbidsFragments = false
     private var isReceiving = false
-    /// Messages that the next call asks for: one call for a single datagram looks no second time.
-    private var batchLimit = DatagramArena.capacity
+    /// Whether the kernel merges what comes. Single datagrams are cheaper without; asked for when one source sends many at once, and
+    /// not taken back, since what is merged by then could no longer be told from a single one.
+    private var mergesArrivals = false
+    private var batchSize = DatagramBatchSize()
 
     /// Binds. From any thread; `start` and everything after it are on the loop.
     ///
@@ -77,6 +79,7 @@ public final class UDPSocket: DescriptorHandler, @unchecked Sendable {
         localAddress = address
         isWildcard = address.ip.isUnspecified
         descriptor = owned.take()
+        mergesArrivals = skerry_udp_merges(descriptor) == 1
         // The kernel may have been told otherwise by the former owner.
         skerry_udp_forbid_fragments(descriptor, address.ip.family == .v4 ? AF_INET : AF_INET6, 0)
     }
@@ -105,7 +108,7 @@ public final class UDPSocket: DescriptorHandler, @unchecked Sendable {
         if onError != nil {
             skerry_udp_report_errors(descriptor, localAddress.ip.family == .v4 ? AF_INET : AF_INET6)
         }
-        if loop.datagramOutbox == nil { loop.datagramOutbox = DatagramOutbox() }
+        loop.datagramOutbox.prepare()
         registration = try loop.register(descriptor, [.readable], self)
     }
 
@@ -116,8 +119,8 @@ public final class UDPSocket: DescriptorHandler, @unchecked Sendable {
     ///   - dontFragment: neither this host nor a router on the way may fragment it (in IPv4: the DF bit). One that is larger than
     ///     the interface takes is refused, and one that is larger than the path takes comes back as a `DatagramError`. Each
     ///     change between the two ways is a system call.
-    /// - Returns: false when the kernel did not take it, which `statistics` counts too. While a batch is received it is asked
-    ///   later, and the answer is true.
+    /// - Returns: false when the kernel did not take it, which `statistics` counts too. While a batch of several is received it is
+    ///   asked later, and the answer is true.
     @discardableResult
     public func send(
         _ bytes: UnsafeRawBufferPointer, to address: SocketAddress, from local: IPAddress? = nil,
@@ -127,7 +130,8 @@ public final class UDPSocket: DescriptorHandler, @unchecked Sendable {
         guard descriptor >= 0 else { return false }
         if dontFragment != forbidsFragments { switchFragments(forbidden: dontFragment) }
         let source = isWildcard ? local : nil
-        if let outbox = loop.datagramOutbox, outbox.isCollecting {
+        let outbox = loop.datagramOutbox
+        if outbox.isCollecting {
             if bytes.count <= DatagramOutbox.maxDatagramBytes {
                 outbox.add(bytes, to: address, from: source, by: self)
                 return true
@@ -139,7 +143,7 @@ public final class UDPSocket: DescriptorHandler, @unchecked Sendable {
 
     /// What was sent before leaves as it was meant to.
     private func switchFragments(forbidden: Bool) {
-        loop.datagramOutbox?.flush()
+        loop.datagramOutbox.flush()
         forbidsFragments = forbidden
         skerry_udp_forbid_fragments(
             descriptor, localAddress.ip.family == .v4 ? AF_INET : AF_INET6, forbidden ? 1 : 0)
@@ -175,7 +179,7 @@ public final class UDPSocket: DescriptorHandler, @unchecked Sendable {
     }
 
     private func release() {
-        loop.datagramOutbox?.flush()
+        loop.datagramOutbox.flush()
         if let registration { loop.deregister(registration) }
         registration = nil
         receiver = nil
@@ -184,16 +188,22 @@ public final class UDPSocket: DescriptorHandler, @unchecked Sendable {
 
     public func descriptorIsReady(_ readiness: Readiness) {
         if readiness.contains(.error) { readErrors() }
-        // The receiver may close this socket: the arena is lent, not shared.
-        guard let receiver, let outbox = loop.datagramOutbox else { return }
-        let arena = loop.borrowDatagramArena()
+        guard let receiver else { return }
+        let (arena, outbox) = (loop.datagramArena, loop.datagramOutbox)
+        batchSize.begin(iteration: loop.counters.iterations.value)
         isReceiving = true
         for _ in 0..<Self.maxBatches where descriptor >= 0 {
-            let count = arena.receive(from: descriptor, limit: batchLimit)
+            let count = arena.receive(
+                from: descriptor, limit: batchSize.limit, isPlain: !mergesArrivals && !isWildcard)
             statistics.receiveCalls += 1
             guard count > 0 else { break }
-            batchLimit = count == batchLimit ? min(DatagramArena.capacity, batchLimit * 4) : count
-            outbox.isCollecting = true
+            batchSize.received(count)
+            if count >= 8, !mergesArrivals, arena.beginsWithMany(from: arena.source(0)) {
+                mergesArrivals = true
+                skerry_udp_merge(descriptor)
+            }
+            // What a single datagram brings about leaves at once, uncopied.
+            outbox.isCollecting = count > 1 || arena.isMerged(0)
             for index in 0..<count where descriptor >= 0 { handOut(index, of: arena, to: receiver) }
             outbox.isCollecting = false
             outbox.flush()
@@ -202,7 +212,6 @@ public final class UDPSocket: DescriptorHandler, @unchecked Sendable {
             if count == 1 || count == DatagramArena.capacity { break }
         }
         isReceiving = false
-        loop.returnDatagramArena(arena)
     }
 
     /// Reads what the kernel keeps, up to a batch of it; it goes on telling while there is more.

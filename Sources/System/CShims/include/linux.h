@@ -83,11 +83,15 @@ typedef struct skerry_batch skerry_batch;
 /// NULL when there is no memory. The datagrams must stay where they are.
 skerry_batch *skerry_batch_create(skerry_datagram *datagrams, int capacity);
 void skerry_batch_destroy(skerry_batch *batch);
-/// recvmmsg of at most limit messages without waiting. Returns the number received, or -errno.
-int skerry_batch_receive(skerry_batch *batch, int socket, int limit);
+/// Receives at most limit messages without waiting, by one system call. Of a plain socket nothing is asked but bytes and source: it
+/// neither merges datagrams nor wants its local address told. Returns the number received, or -errno.
+int skerry_batch_receive(skerry_batch *batch, int socket, int limit, int plain);
 
-/// Asks the kernel to merge datagrams, and, where wants_local is set, to tell what address they were sent to. Fragments are allowed.
+/// Fragments are allowed, and, where wants_local is set, the kernel tells what address datagrams were sent to.
 void skerry_udp_prepare(int socket, int family, int wants_local);
+/// From here on the kernel may merge datagrams of one size and one source.
+void skerry_udp_merge(int socket);
+int skerry_udp_merges(int socket);
 /// Whether datagrams may be fragmented, by this host and on their way.
 void skerry_udp_forbid_fragments(int socket, int family, int forbidden);
 /// Asks for ICMP errors, which skerry_udp_error reads.
