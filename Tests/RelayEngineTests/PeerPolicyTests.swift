@@ -80,7 +80,7 @@ import Testing
     func ownAddressesAreRefusedUnderAnyEncoding(text: String) throws {
         let ip = try #require(IPAddress(text))
         let policy = Self.policy(Self.v6Relay) {
-            $0.ownAddresses = [RelayHarness.relay]
+            $0.ownAddresses = OwnAddresses([RelayHarness.relay])
             $0.translationPrefixes = Self.networks("2001:67c:2b0:db32:0:1::/96")
         }
         #expect(!policy.permits(SocketAddress(ip, port: 5000)))
@@ -105,7 +105,8 @@ import Testing
         for allowed in [[], everything] {
             for allowsLoopback in [false, true] {
                 let policy = Self.policy(.loopbackV4, ports) {
-                    $0.ownAddresses = ["127.0.0.1", "::1", "10.0.0.5", "2a00:1450::2"].map { IPAddress($0)! }
+                    $0.ownAddresses = OwnAddresses(
+                        ["127.0.0.1", "::1", "10.0.0.5", "2a00:1450::2"].map { IPAddress($0)! })
                     $0.ownPorts = [3478, 8480]
                     $0.allowed = allowed
                     $0.allowsLoopback = allowsLoopback
@@ -126,7 +127,7 @@ import Testing
     @Test func ownRelayedAddressesArePeersWhileLive() {
         let ports = RelayedPorts()
         let policy = Self.policy(bound: IPAddress("10.0.0.5")!, ports) {
-            $0.ownAddresses = [IPAddress("8.8.4.5")!]
+            $0.ownAddresses = OwnAddresses([IPAddress("8.8.4.5")!])
             $0.ownPorts = [3478]
         }
         for ip in [RelayHarness.relay, IPAddress("10.0.0.5")!] {
@@ -188,7 +189,7 @@ import Testing
         let policy = Self.policy {
             $0.allowed = Self.networks("10.1.0.0/16", "fd00::/16", "2002::/16")
             $0.denied = Self.networks("10.1.7.0/24", "9.9.9.0/24", "2a00:1450::/32", "2001:470::/32")
-            $0.ownAddresses = [IPAddress("10.1.0.5")!]
+            $0.ownAddresses = OwnAddresses([IPAddress("10.1.0.5")!])
             $0.ownPorts = [3478]
         }
         for (peer, isPermitted) in [

@@ -75,7 +75,7 @@ final class RelayHarness {
         ports = RelayedPorts()
         family = relayed.family
         var rules = PeerPolicy.Rules()
-        rules.ownAddresses = ownAddresses
+        rules.ownAddresses = OwnAddresses(ownAddresses)
         rules.ownPorts = ownPorts
         rules.allowsLoopback = allowsLoopback
         engine = RelayEngine(

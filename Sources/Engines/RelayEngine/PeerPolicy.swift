@@ -8,7 +8,7 @@ import STUN
 /// `byPort`.
 public struct PeerPolicy: Sendable {
     /// What the operator and the deployment say.
-    public struct Rules: Equatable, Sendable {
+    public struct Rules: Sendable {
         /// Networks whose addresses are peers although the default denies them; never our own listeners.
         public var allowed: [IPNetwork] = []
         /// Networks whose addresses are no peers, whatever else would allow them.
@@ -16,7 +16,7 @@ public struct PeerPolicy: Sendable {
         /// Prefixes under which the network translates to IPv4 (RFC 6052), besides the well-known one.
         public var translationPrefixes: [IPNetwork] = []
         /// Addresses of this host: never peers, unless `allowed`.
-        public var ownAddresses: [IPAddress] = []
+        public var ownAddresses = OwnAddresses()
         /// Ports on which this deployment listens, on any address of this host: never peers, over UDP nor TCP.
         public var ownPorts: [UInt16] = []
         /// For development: peers on 127.0.0.0/8 and ::1, save our own ports.

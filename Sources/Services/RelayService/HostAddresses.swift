@@ -3,9 +3,10 @@ import Glibc
 
 /// The addresses of this host's interfaces, as they are when asked.
 enum HostAddresses {
-    static func all() -> [IPAddress] {
+    /// - Returns: nil when the system does not say, as without a descriptor to spare.
+    static func all() -> [IPAddress]? {
         var first: UnsafeMutablePointer<ifaddrs>?
-        guard getifaddrs(&first) == 0 else { return [] }
+        guard getifaddrs(&first) == 0 else { return nil }
         defer { freeifaddrs(first) }
         var addresses: [IPAddress] = []
         var current = first

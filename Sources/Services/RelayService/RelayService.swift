@@ -15,7 +15,10 @@ package final class RelayService: Service {
     package let listenAddresses: [SocketAddress]
     package let relayAddresses: RelayAddresses
     let relayLoops: [RelayLoop]
+    /// Of this host, read again and again.
+    private let ownAddresses = OwnAddresses()
     private let shared: RelaySharedState
+    private static let ownAddressesInterval = Duration.seconds(10)
     private let logger: Logger
 
     /// Binds the listeners.
@@ -41,7 +44,10 @@ package final class RelayService: Service {
                 metadata: ["bytes": "\(granted)", "configured": "\(configuration.listenerBufferBytes)"])
         }
 
-        let hostAddresses = HostAddresses.all()
+        guard let hostAddresses = HostAddresses.all() else {
+            throw EdgeError(.io, "the addresses of this host cannot be read", side: .internal)
+        }
+        ownAddresses.replace(with: hostAddresses)
         let addresses = try configuration.addresses(listeningAt: listenAddresses, on: hostAddresses)
         relayAddresses = addresses
         let shared = RelaySharedState(
@@ -56,7 +62,7 @@ package final class RelayService: Service {
         rules.allowed = configuration.allowPeers
         rules.denied = configuration.denyPeers
         rules.translationPrefixes = configuration.nat64Prefixes
-        rules.ownAddresses = hostAddresses + listenAddresses.map(\.ip)
+        rules.ownAddresses = ownAddresses
         rules.ownPorts = ownPorts + configuration.refusedPeerPorts + listenAddresses.map(\.port)
         rules.allowsLoopback = configuration.allowLoopbackPeers
         let policy = PeerPolicy(
@@ -127,6 +133,13 @@ package final class RelayService: Service {
                 "relayed": "\(relayAddresses.relayed.map(\.description).joined(separator: " "))",
                 "loops": "\(relayLoops.count)",
             ])
+        let watch = Task { [ownAddresses, loop = relayLoops[0].loop] in
+            while true {
+                try await loop.sleep(for: Self.ownAddressesInterval)
+                if let addresses = HostAddresses.all() { ownAddresses.replace(with: addresses) }
+            }
+        }
+        defer { watch.cancel() }
         await shutdown.wait()
         setDraining(true)
         let deadline = MonotonicClock.now() + .milliseconds(configuration.drainTimeoutMs)
