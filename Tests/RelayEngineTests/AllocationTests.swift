@@ -107,28 +107,6 @@ import Testing
         #expect(try #require(harness.ask(.refresh, as: client)).code == .allocationMismatch)
     }
 
-    @Test func quotasRefuse() throws {
-        var quota = AllocationQuota(maxAllocations: 3, maxAllocationsPerUser: 2)
-        let alice = try #require(UserAddress(tenant: .default, user: "alice"))
-        let bob = try #require(UserAddress(tenant: .default, user: "bob"))
-        #expect(quota.reserve(for: alice) == nil)
-        #expect(quota.reserve(for: alice) == nil)
-        #expect(quota.reserve(for: alice) == .allocationQuotaReached)
-        #expect(quota.reserve(for: bob) == nil)
-        #expect(quota.reserve(for: bob) == .insufficientCapacity)
-        quota.release(for: alice)
-        #expect(quota.reserve(for: bob) == nil)
-        #expect(quota.total == 3)
-
-        let harness = RelayHarness()
-        let client = RelayHarness.Client()
-        harness.refusal = .allocationQuotaReached
-        let refused = try #require(harness.allocate(as: client))
-        #expect(refused.code == .allocationQuotaReached)
-        #expect(refused.read { $0.hasValidIntegrity(client.key) })
-        #expect(harness.engine.allocationCount == 0)
-    }
-
     @Test func drainingMakesNoNewAllocations() throws {
         let harness = RelayHarness()
         let (old, new) = (RelayHarness.Client(), RelayHarness.Client())
@@ -151,4 +129,14 @@ import Testing
     }
 
     struct Missing: Error {}
+
+    @Test func aRefusalOfTheServiceIsAnswered() throws {
+        let harness = RelayHarness()
+        let client = RelayHarness.Client()
+        harness.refusal = .allocationQuotaReached
+        let refused = try #require(harness.allocate(as: client))
+        #expect(refused.code == .allocationQuotaReached)
+        #expect(refused.read { $0.hasValidIntegrity(client.key) })
+        #expect(harness.engine.allocationCount == 0)
+    }
 }

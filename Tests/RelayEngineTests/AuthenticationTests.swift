@@ -5,7 +5,8 @@ import Testing
 
 @Suite struct AuthenticationTests {
     @Test func withoutCredentialsAChallengeOfBoundedSize() throws {
-        let harness = RelayHarness { $0.realm = String(repeating: "r", count: RelayEngine.maxRealmByteCount) }
+        let realm = String(repeating: "r", count: RelayRealm.maxChallengeTextByteCount)
+        let harness = RelayHarness { $0.realms = [RelayHarness.defaultRealm(realm)] }
         for fingerprint in [false, true] {
             let answer = try #require(
                 harness.answer(
@@ -15,7 +16,7 @@ import Testing
             #expect(answer.code == .unauthenticated)
             #expect(answer.bytes.count <= 128)
             #expect(answer.read { $0.hasFingerprint } == fingerprint)
-            #expect(answer.read { $0.text(.realm) }?.utf8.count == RelayEngine.maxRealmByteCount)
+            #expect(answer.read { $0.text(.realm) } == realm)
             #expect(answer.read { $0.attribute(.errorCode)?.count } == 4)
             #expect(answer.read { $0.attribute(.software) } == nil)
         }

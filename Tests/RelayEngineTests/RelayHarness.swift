@@ -6,6 +6,16 @@ import STUN
 final class RelayHarness {
     static let realm = "example.org"
     static let secret = Array("north".utf8)
+    /// The realm that the harness has unless it is told otherwise.
+    static func defaultRealm(
+        _ name: String = realm, _ change: (inout RelayRealm.Configuration) -> Void = { _ in }
+    ) -> RelayRealm {
+        var configuration = RelayRealm.Configuration(name: name)
+        configuration.sharedSecrets = [secret]
+        change(&configuration)
+        return RelayRealm(configuration)
+    }
+
     static let server = SocketAddress("198.18.0.1:3478")!
     static let client = SocketAddress("198.51.100.7:40000")!
     static let relay = IPAddress("8.8.4.4")!
@@ -62,6 +72,11 @@ final class RelayHarness {
     var redirected: FiveTuple?
     /// What the service's quota would say.
     var refusal: STUNErrorCode?
+    var credit = BandwidthCredit()
+    /// The realm that clients come to.
+    var realmIndex: UInt8 = 0
+    /// What the operator's server was asked last.
+    var asked: AuthorizationQuery?
 
     init(
         relayed: IPAddress = relay, bound: IPAddress? = nil, ownAddresses: [IPAddress] = [],
@@ -69,7 +84,7 @@ final class RelayHarness {
         allowsLoopback: Bool = false, _ change: (inout RelayEngine.Configuration) -> Void = { _ in }
     ) {
         var configuration = RelayEngine.Configuration(
-            realm: Self.realm, sharedSecret: Self.secret, nonceSecret: [1, 2, 3, 4, 5, 6, 7, 8],
+            realms: [Self.defaultRealm()], nonceSecret: [1, 2, 3, 4, 5, 6, 7, 8],
             ticketKey: Array(repeating: 7, count: 32))
         change(&configuration)
         ports = RelayedPorts()
@@ -113,7 +128,7 @@ final class RelayHarness {
 
     /// Hands a datagram to `answer` as the service does; nil is silence.
     func answer(_ datagram: [UInt8], from client: SocketAddress = client) -> Answer? {
-        let tuple = Self.tuple(client)
+        let tuple = FiveTuple(client: client, server: Self.server, realm: realmIndex)
         guard engine.receive(datagram.span.bytes, from: tuple, now: now) == .request else { return nil }
         var output = [UInt8](repeating: 0, count: RelayEngine.maxAnswerByteCount)
         var closed: RelayEngine.Closed?
@@ -126,6 +141,9 @@ final class RelayHarness {
             case .respondBy(let tuple, let count):
                 redirected = tuple
                 return count
+            case .ask(let query):
+                asked = query
+                return nil
             case .elsewhere(let number, let count):
                 elsewhere = number
                 return count
@@ -140,7 +158,7 @@ final class RelayHarness {
                 closed = former
                 if let refusal { return engine.refuseAllocation(pending, refusal, into: output) }
                 let opened = open(pending)
-                return engine.completeAllocation(pending, opened, now: now, into: output).responseCount
+                return engine.completeAllocation(pending, opened, credit, now: now, into: output).responseCount
             }
         }
         return count.map { count in

@@ -23,7 +23,7 @@ struct Allocation: ~Copyable, Sendable {
     var tuple: FiveTuple
     /// Where the client has said it will be; it is there from its first message on (RFC 8016).
     var nextTuple: FiveTuple?
-    let identity: Identity
+    private(set) var identity: Identity
     /// Of the Allocate request, so that its retransmission is known.
     let transactionID: TransactionID
     let grantedLifetimeSeconds: UInt32
@@ -38,10 +38,15 @@ struct Allocation: ~Copyable, Sendable {
     let openedAt: MonotonicInstant
     var expiresAt: MonotonicInstant
     var traffic = RelayTraffic()
+    /// What it may still relay of its bandwidth.
+    var credit: BandwidthCredit
     private(set) var permissions: [Permission] = []
     private(set) var channels: [Channel] = []
 
-    init(_ pending: PendingAllocation, _ opened: OpenedRelay, mobilityNumber: UInt64, now: MonotonicInstant) {
+    init(
+        _ pending: PendingAllocation, _ opened: OpenedRelay, _ credit: BandwidthCredit, mobilityNumber: UInt64,
+        now: MonotonicInstant
+    ) {
         tuple = pending.tuple
         identity = pending.identity
         transactionID = pending.transactionID
@@ -51,6 +56,7 @@ struct Allocation: ~Copyable, Sendable {
         reservationToken = opened.reservationToken
         self.mobilityNumber = mobilityNumber
         livePorts = opened.ports
+        self.credit = credit
         openedAt = now
         expiresAt = now + .seconds(Int64(pending.lifetimeSeconds))
     }
@@ -109,6 +115,12 @@ struct Allocation: ~Copyable, Sendable {
             channels.reserveCapacity(channels.count + 1)
             channels.append(Channel(number: number, peer: peer, expiresAt: expiresAt, byPort: byPort))
         }
+    }
+
+    /// Takes the key of the last access token that its client has shown (RFC 7635): requests without one are authenticated
+    /// by it.
+    mutating func renew(_ shown: Identity) {
+        if shown.proof == .accessToken { identity = shown.owned(by: identity.user) }
     }
 
     /// Gives up the relayed transport address of one family, with all that belongs to it (RFC 8656 section 8.2).

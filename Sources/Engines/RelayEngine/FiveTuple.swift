@@ -12,13 +12,18 @@ public struct FiveTuple: Hashable, Sendable, BitwiseCopyable {
     public let transport: Transport
     /// Which of the node's listeners has the server's address.
     public let listener: UInt8
+    /// Which of the node's realms counts there, or for the name that the client has shown in TLS.
+    public let realm: UInt8
 
     @inlinable
-    public init(client: SocketAddress, server: SocketAddress, transport: Transport = .udp, listener: UInt8 = 0) {
+    public init(
+        client: SocketAddress, server: SocketAddress, transport: Transport = .udp, listener: UInt8 = 0, realm: UInt8 = 0
+    ) {
         self.client = client
         self.server = server
         self.transport = transport
         self.listener = listener
+        self.realm = realm
     }
 
     /// Feeds the client's address alone: servers and transports are few, and equality tells them apart.

@@ -12,7 +12,7 @@ extension RelayEngine {
             guard allocations[id].transactionID == message.transactionID else {
                 return fail(.allocationMismatch, answer)
             }
-            guard allocations[id].identity.username == identity.username else { return fail(.wrongCredentials, answer) }
+            guard identity.isOwner(of: allocations[id].identity) else { return fail(.wrongCredentials, answer) }
             return .respond(succeed(answer, id))
         }
         let wish: AllocationWish
@@ -104,12 +104,15 @@ extension RelayEngine {
     }
 
     /// Installs the allocation, and writes the answer into `output`.
+    ///
+    /// - Parameter credit: what the quota has said that it may relay.
     public mutating func completeAllocation(
-        _ pending: PendingAllocation, _ opened: OpenedRelay, now: MonotonicInstant,
+        _ pending: PendingAllocation, _ opened: OpenedRelay, _ credit: BandwidthCredit = BandwidthCredit(),
+        now: MonotonicInstant,
         into output: UnsafeMutableRawBufferPointer
     ) -> (AllocationID, responseCount: Int) {
         let number = pending.wantsMobility ? takeMobilityNumber() : 0
-        let id = allocations.insert(Allocation(pending, opened, mobilityNumber: number, now: now))
+        let id = allocations.insert(Allocation(pending, opened, credit, mobilityNumber: number, now: now))
         statistics.allocationsOpened[Int(pending.tuple.transport.rawValue)] += 1
         return (id, succeed(Answer(pending, output: output), id))
     }
@@ -151,7 +154,7 @@ extension RelayEngine {
     /// A ticket for the allocation as it is now; nil where it is not mobile.
     func ticket(of id: AllocationID) -> String? {
         let number = allocations[id].mobilityNumber
-        return number == 0 ? nil : tickets.ticket(for: number, of: allocations[id].identity.username)
+        return number == 0 ? nil : tickets.ticket(for: number, of: allocations[id].identity.owner)
     }
 
     /// The seconds that an allocation is granted (RFC 8656 section 7.2), which end with the right to have it.

@@ -55,7 +55,7 @@ extension RelayEngine {
         return close(id, .disconnected, now: now)
     }
 
-    private mutating func close(
+    mutating func close(
         _ reason: EndReason, now: MonotonicInstant, where holds: (borrowing Allocation) -> Bool
     ) -> [Closed] {
         allocations.ids(where: holds).map { close($0, reason, now: now) }

@@ -26,17 +26,18 @@ extension RelayEngine {
         ticket: [UInt8], now: MonotonicInstant
     ) -> RequestOutcome {
         guard configuration.allowsMobility else { return fail(.mobilityForbidden, answer) }
-        guard let number = tickets.number(in: ticket, of: identity.username) else { return fail(.badRequest, answer) }
+        guard let number = tickets.number(in: ticket, of: identity.owner) else { return fail(.badRequest, answer) }
         if let id, allocations[id].mobilityNumber != number { return fail(.allocationMismatch, answer) }
         guard let id = id ?? allocations.id(ofMobilityNumber: number) else {
             return .elsewhere(number: number, refusal: answer.refuse(.allocationMismatch))
         }
         guard allocations[id].expiresAt > now else { return fail(.allocationMismatch, answer) }
-        guard allocations[id].identity.username == identity.username else { return fail(.wrongCredentials, answer) }
+        guard identity.isOwner(of: allocations[id].identity) else { return fail(.wrongCredentials, answer) }
+        allocations[id].renew(identity)
         if message.number(.lifetime) == 0 { return delete(message, answer, id, now: now) }
         let isThere = allocations[id].tuple == answer.tuple || allocations[id].nextTuple == answer.tuple
         if !isThere { allocations.announce(answer.tuple, for: id) }
-        return prolong(message, answer, id, now: now)
+        return prolong(message, answer, identity, id, now: now)
     }
 
     /// The client has used the 5-tuple that it announced.

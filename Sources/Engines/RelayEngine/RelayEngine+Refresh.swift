@@ -4,14 +4,15 @@ import STUN
 /// Refresh requests (RFC 8656 section 8).
 extension RelayEngine {
     mutating func refresh(
-        _ message: borrowing STUNMessage, _ answer: Answer, _ id: AllocationID, now: MonotonicInstant
+        _ message: borrowing STUNMessage, _ answer: Answer, _ identity: Identity, _ id: AllocationID,
+        now: MonotonicInstant
     ) -> RequestOutcome {
         if message.number(.lifetime) == 0 { return delete(message, answer, id, now: now) }
         if message.attribute(.requestedAddressFamily) != nil {
             guard let family = family(named: message) else { return fail(.badRequest, answer) }
             guard allocations[id].livePorts[family] != nil else { return fail(.peerAddressFamilyMismatch, answer) }
         }
-        return prolong(message, answer, id, now: now)
+        return prolong(message, answer, identity, id, now: now)
     }
 
     private func family(named message: borrowing STUNMessage) -> IPAddress.Family? {
@@ -23,9 +24,10 @@ extension RelayEngine {
     }
 
     mutating func prolong(
-        _ message: borrowing STUNMessage, _ answer: Answer, _ id: AllocationID, now: MonotonicInstant
+        _ message: borrowing STUNMessage, _ answer: Answer, _ identity: Identity, _ id: AllocationID,
+        now: MonotonicInstant
     ) -> RequestOutcome {
-        let seconds = lifetime(asked: message.number(.lifetime), allocations[id].identity)
+        let seconds = lifetime(asked: message.number(.lifetime), identity)
         allocations[id].expiresAt = now + .seconds(Int64(seconds))
         let ticket = ticket(of: id)
         return .respond(

@@ -9,6 +9,8 @@ extension RelayEngine {
         case respond(Int)
         /// Send this many bytes of the output to that client, which may be another than has asked, and by that listener.
         case respondBy(FiveTuple, Int)
+        /// Ask the operator's server, call `learn` with what it says, and `answer` with the same request again.
+        case ask(AuthorizationQuery)
         /// Open relay sockets, then call `completeAllocation` or `refuseAllocation`. The client's former allocation has
         /// expired.
         case openRelay(PendingAllocation, former: Closed?)
@@ -43,10 +45,12 @@ extension RelayEngine {
 
         let id = liveAllocation(of: tuple, now: now)
         let identity: Identity
-        do {
-            identity = try authenticate(message, tuple, id, now: now, wallTime: wallTime)
-        } catch {
-            return challenge(error, answer, isKnown: id != nil, now: now)
+        switch authenticate(message, tuple, id, now: now, wallTime: wallTime) {
+        case .identity(let found): identity = found
+        case .refused(let code): return challenge(code, answer, isKnown: id != nil, now: now)
+        case .ask(let query):
+            guard id != nil || limiter.allows(tuple.client.ip, now: now) else { return silence(.rateLimited) }
+            return .ask(query)
         }
         answer.integrity = (identity.integrity, identity.key)
         let unknown = message.unknownAttributes(limit: 8)
@@ -70,10 +74,11 @@ extension RelayEngine {
             }
             return fail(.allocationMismatch, answer)
         }
-        guard allocations[id].identity.username == identity.username else { return fail(.wrongCredentials, answer) }
+        guard identity.isOwner(of: allocations[id].identity) else { return fail(.wrongCredentials, answer) }
+        allocations[id].renew(identity)
         if allocations[id].nextTuple != nil { arrive(id, at: answer.tuple) }
         switch method {
-        case .refresh: return refresh(message, answer, id, now: now)
+        case .refresh: return refresh(message, answer, identity, id, now: now)
         case .createPermission: return createPermission(message, answer, id, now: now)
         default: return bindChannel(message, answer, id, now: now)
         }
@@ -86,11 +91,8 @@ extension RelayEngine {
         let client = answer.tuple.client
         guard isKnown || limiter.allows(client.ip, now: now) else { return silence(.rateLimited) }
         guard code == .unauthenticated || code == .staleNonce else { return fail(code, answer) }
-        let (realm, nonce) = (configuration.realm, nonces.nonce(for: client, now: now))
-        return fail(code, answer) {
-            $0.append(.realm, text: realm)
-            $0.append(.nonce, text: nonce)
-        }
+        statistics.error(code, over: answer.tuple.transport)
+        return .respond(answer.refuse(code) { appendChallenge(to: &$0, for: answer.tuple, now: now) })
     }
 
     // MARK: - Answers

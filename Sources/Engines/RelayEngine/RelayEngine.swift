@@ -9,9 +9,14 @@ public import STUN
 /// `answer`, which writes the answer into the caller's buffer. Nothing is kept of a client before it has authenticated.
 public struct RelayEngine: ~Copyable {
     public struct Configuration: Sendable {
-        public var realm: String
-        /// The secret of the TURN REST credentials.
-        public var sharedSecret: [UInt8]
+        /// At least one; a 5-tuple says which counts.
+        public var realms: [RelayRealm]
+        /// How long TURN REST credentials are good from when they were made: by this their expiry tells when that was.
+        public var credentialLifetimeSeconds: Int64 = 3600
+        /// Answers of the operator's server that are remembered.
+        public var maxAuthorizations = 4096
+        /// Revocations that are remembered.
+        public var maxRevocations = 4096
         /// Of this process; all its event loops share it, so that a nonce counts on each.
         public var nonceSecret: [UInt8]
         public var nonceLifetimeMs: Int
@@ -35,14 +40,13 @@ public struct RelayEngine: ~Copyable {
         public var discovery: DiscoveryListeners?
 
         public init(
-            realm: String, sharedSecret: [UInt8], nonceSecret: [UInt8], nonceLifetimeMs: Int = 3_600_000,
+            realms: [RelayRealm], nonceSecret: [UInt8], nonceLifetimeMs: Int = 3_600_000,
             defaultLifetimeSeconds: Int = 600, maxLifetimeSeconds: Int = 3600, maxPermissionsPerAllocation: Int = 64,
             maxChannelsPerAllocation: Int = 64, allowsFormerChannelNumbers: Bool = false,
             unauthenticatedAnswersPerSecond: Int = 100,
             unauthenticatedAnswersBurst: Int = 500, ticketKey: [UInt8]
         ) {
-            self.realm = realm
-            self.sharedSecret = sharedSecret
+            self.realms = realms
             self.nonceSecret = nonceSecret
             self.nonceLifetimeMs = nonceLifetimeMs
             self.defaultLifetimeSeconds = defaultLifetimeSeconds
@@ -56,8 +60,6 @@ public struct RelayEngine: ~Copyable {
         }
     }
 
-    /// A realm of at most this many bytes keeps a 401 within 128 bytes, with room for the nonce to grow.
-    public static let maxRealmByteCount = 40
     /// The largest answer.
     public static let maxAnswerByteCount = 2048
     /// RFC 8656 sections 9 and 12.
@@ -71,6 +73,8 @@ public struct RelayEngine: ~Copyable {
     let nonces: NonceIssuer
     var limiter: SourceRateLimiter
     var allocations = AllocationTable()
+    var authorizations: AuthorizationMemory
+    var revocations: CredentialRevocations
     var recentlyDeleted = DeletionMemory()
     public internal(set) var statistics = RelayStatistics()
     /// While set, no new allocation is made; live ones go on.
@@ -81,7 +85,7 @@ public struct RelayEngine: ~Copyable {
     private var indications: UInt64
 
     public init(configuration: Configuration, policy: PeerPolicy, loopIndex: UInt8 = 0) {
-        precondition(configuration.realm.utf8.count <= Self.maxRealmByteCount)
+        precondition(!configuration.realms.isEmpty)
         self.configuration = configuration
         self.policy = policy
         self.loopIndex = loopIndex
@@ -89,6 +93,8 @@ public struct RelayEngine: ~Copyable {
         nextMobilityNumber = UInt64(loopIndex) << 56 | 1
         nonces = NonceIssuer(
             secret: configuration.nonceSecret, lifetime: .milliseconds(configuration.nonceLifetimeMs))
+        authorizations = AuthorizationMemory(maxCount: configuration.maxAuthorizations)
+        revocations = CredentialRevocations(maxCount: configuration.maxRevocations)
         limiter = SourceRateLimiter(
             perSecond: configuration.unauthenticatedAnswersPerSecond, burst: configuration.unauthenticatedAnswersBurst)
         indications = configuration.nonceSecret.prefix(8).reduce(0) { $0 << 8 | UInt64($1) }
@@ -134,7 +140,7 @@ public struct RelayEngine: ~Copyable {
         guard let id = allocationInUse(by: tuple, now: now) else { return drop(.noAllocation) }
         guard let channel = allocations[id].channel(header.channel, now: now) else { return drop(.noChannel) }
         if channel.byPort, !policy.permitsOwn(channel.peer) { return drop(.peerRefused) }
-        return relay(id, to: channel.peer, payload: header.payload, dontFragment: false)
+        return relay(id, to: channel.peer, payload: header.payload, dontFragment: false, now: now)
     }
 
     /// A Send indication (RFC 8656 section 11.2).
@@ -148,13 +154,14 @@ public struct RelayEngine: ~Copyable {
         guard let permission = allocations[id].permission(for: peer.ip, now: now) else { return drop(.noPermission) }
         if permission.byPort, !policy.permitsOwn(peer) { return drop(.peerRefused) }
         return relay(
-            id, to: peer, payload: data.range, dontFragment: message.attribute(.dontFragment) != nil)
+            id, to: peer, payload: data.range, dontFragment: message.attribute(.dontFragment) != nil, now: now)
     }
 
     @inline(__always)
     private mutating func relay(
-        _ id: AllocationID, to peer: SocketAddress, payload: Range<Int>, dontFragment: Bool
+        _ id: AllocationID, to peer: SocketAddress, payload: Range<Int>, dontFragment: Bool, now: MonotonicInstant
     ) -> ClientAction {
+        guard allocations[id].credit.spend(payload.count, now: now) else { return drop(.overBandwidth) }
         let transport = Int(allocations[id].tuple.transport.rawValue)
         statistics.traffic[transport].packetsToPeers += 1
         statistics.traffic[transport].bytesToPeers += UInt64(payload.count)
@@ -202,6 +209,7 @@ public struct RelayEngine: ~Copyable {
         guard payloadCount <= DataIndication.maxPayloadByteCount else { return dropFromPeer(.tooLarge) }
         let peer = policy.published(peer)
         guard allocations[id].permission(for: peer.ip, now: now) != nil else { return dropFromPeer(.noPermission) }
+        guard allocations[id].credit.spend(payloadCount, now: now) else { return dropFromPeer(.overBandwidth) }
         let tuple = allocations[id].tuple
         statistics.traffic[Int(tuple.transport.rawValue)].packetsToClient += 1
         statistics.traffic[Int(tuple.transport.rawValue)].bytesToClient += UInt64(payloadCount)

@@ -8,6 +8,8 @@ public enum RelayDropReason: Int, CaseIterable, Sendable {
     case noPermission
     case noChannel
     case peerRefused
+    /// Over the bandwidth of the user, the tenant or the node.
+    case overBandwidth
     case tooLarge
 
     /// The value of the metric's label.
@@ -19,6 +21,7 @@ public enum RelayDropReason: Int, CaseIterable, Sendable {
         case .noPermission: "no_permission"
         case .noChannel: "no_channel"
         case .peerRefused: "peer_refused"
+        case .overBandwidth: "over_bandwidth"
         case .tooLarge: "too_large"
         }
     }

@@ -24,6 +24,9 @@ extension RelayLoop {
         case .openRelay(let pending, let former):
             if let former { close(former) }
             respond(open(pending), to: tuple)
+        // Nobody is asked unless the realm says so.
+        case .ask:
+            return
         }
     }
 
@@ -34,8 +37,10 @@ extension RelayLoop {
 
     /// - Returns: the size of the answer in `output`.
     private func open(_ pending: PendingAllocation) -> Int {
-        if let refusal = shared.withQuota({ $0.reserve(for: pending.user) }) {
-            return engine.refuseAllocation(pending, refusal, into: output)
+        let credit: BandwidthCredit
+        switch shared.withQuota({ [now = loop.now] in $0.reserve(for: pending.user, now: now) }) {
+        case .success(let reserved): credit = reserved
+        case .failure(let refusal): return engine.refuseAllocation(pending, refusal, into: output)
         }
         guard let (sockets, opened) = openSockets(pending) else {
             shared.withQuota { $0.release(for: pending.user) }
@@ -44,7 +49,7 @@ extension RelayLoop {
         for family in opened.ports.families {
             if let port = opened.ports[family] { shared.ports.open(port, family) }
         }
-        let (id, count) = engine.completeAllocation(pending, opened, now: loop.now, into: output)
+        let (id, count) = engine.completeAllocation(pending, opened, credit, now: loop.now, into: output)
         sockets.id = id
         while relays.count <= Int(id.index) { relays.append(nil) }
         relays[Int(id.index)] = sockets

@@ -13,6 +13,8 @@ final class RelayLoop: @unchecked Sendable {
     /// Of the event loop among those of the relay.
     let index: Int
     let listeners: [UDPSocket]
+    /// The realm that clients of each listener are asked for.
+    private let listenerRealms: [UInt8]
     let opener: RelayPortOpener
     let shared: RelaySharedState
     let logger: Logger
@@ -38,6 +40,7 @@ final class RelayLoop: @unchecked Sendable {
         self.listeners = listeners
         loop = listeners[0].loop
         sockets = listeners[0].statistics
+        listenerRealms = configuration.listenAddresses.map { configuration.realm(listeningAt: $0) }
         opener = RelayPortOpener(
             policy: engine.policy, ports: configuration.firstRelayPort...configuration.lastRelayPort,
             bufferBytes: configuration.relayBufferBytes, loop: listeners[0].loop, statistics: listeners[0].statistics)
@@ -81,12 +84,14 @@ final class RelayLoop: @unchecked Sendable {
     private func begin() throws {
         for (index, listener) in listeners.enumerated() {
             let (port, index) = (listener.localAddress.port, UInt8(index))
+            let realm = listenerRealms[Int(index)]
             try listener.start(onError: { [shared] _ in shared.metrics.unreachable(.clients) }) {
                 [self] datagram, client, server in
                 // Where the listener has every address, the answer leaves from the one that was asked.
                 receive(
                     datagram,
-                    from: FiveTuple(client: client, server: SocketAddress(server, port: port), listener: index))
+                    from: FiveTuple(
+                        client: client, server: SocketAddress(server, port: port), listener: index, realm: realm))
             }
         }
         tick()

@@ -1,4 +1,5 @@
 package import Base
+package import RelayEngine
 
 extension RelayService {
     package struct Configuration: Equatable, Sendable {
@@ -20,14 +21,30 @@ extension RelayService {
         package var realm = "skerry"
         /// The secret of the TURN REST credentials, which an operator's backend may share. At least 16 bytes.
         package var sharedSecret: [UInt8] = []
+        /// Secrets that count too, so that one can take another's place.
+        package var furtherSharedSecrets: [[UInt8]] = []
+        /// Users whom the relay knows by itself.
+        package var users: [StaticUser] = []
+        /// Whose access tokens count (RFC 7635). Default: nobody's.
+        package var accessTokens: AccessTokenRules?
+        /// Realms besides, for the clients of some listeners or names; at most 64.
+        package var realms: [Realm] = []
         /// Life of the credentials that are handed out. An allocation may outlive those that made it.
         package var credentialLifetimeSeconds: Int64 = 3600
         /// Life of a nonce; a client that shows an older one is asked again (438).
         package var nonceLifetimeMs = 3_600_000
         /// Allocations of the node, beyond which new ones are refused (508).
         package var maxAllocations = 10_000
+        /// Allocations of a tenant, beyond which new ones are refused (486).
+        package var maxAllocationsPerTenant = 10_000
         /// Allocations of a user, over all its devices, beyond which new ones are refused (486).
         package var maxAllocationsPerUser = 64
+        /// Application bytes that the node relays a second, both ways together; what is over is dropped. 0: no limit.
+        package var maxBytesPerSecond = 0
+        /// The same for each tenant.
+        package var maxBytesPerSecondPerTenant = 0
+        /// The same for each user.
+        package var maxBytesPerSecondPerUser = 0
         /// Life of an allocation whose client asks for no longer one.
         package var defaultLifetimeSeconds = 600
         /// The longest life that a client may ask for.

@@ -51,9 +51,7 @@ package final class RelayService: Service {
         let addresses = try configuration.addresses(listeningAt: listenAddresses, on: hostAddresses)
         relayAddresses = addresses
         let shared = RelaySharedState(
-            quota: AllocationQuota(
-                maxAllocations: configuration.maxAllocations,
-                maxAllocationsPerUser: configuration.maxAllocationsPerUser),
+            quota: AllocationQuota(configuration.quotas, now: MonotonicClock.now()),
             metrics: RelayMetrics(metrics),
             audit: RelayAudit(
                 maxRecordsPerSecond: configuration.maxAuditRecordsPerSecond, logger: logger.child("relay-audit"),
@@ -225,10 +223,7 @@ extension RelayService.Configuration {
             try require(
                 alternateServers.count { $0.ip.family == family } <= 1, "there may be one alternate server of a family")
         }
-        try require(sharedSecret.count >= 16, "the relay's shared secret has to have at least 16 bytes")
-        try require(
-            (1...RelayEngine.maxRealmByteCount).contains(realm.utf8.count),
-            "the realm has to have 1 to \(RelayEngine.maxRealmByteCount) bytes")
+        try checkCredentials()
         try require(
             firstRelayPort >= 1024 && firstRelayPort <= lastRelayPort,
             "the relay ports have to be a range that begins at 1024 or above")
@@ -242,21 +237,26 @@ extension RelayService.Configuration {
             "an allocation's default life has to be at most the longest life, and that at most a day")
         try require(
             [
-                nonceLifetimeMs, maxAllocations, maxAllocationsPerUser, maxPermissionsPerAllocation,
+                nonceLifetimeMs, maxAllocations, maxAllocationsPerTenant, maxAllocationsPerUser,
+                maxPermissionsPerAllocation,
                 maxChannelsPerAllocation,
                 unauthenticatedAnswersPerSecond, unauthenticatedAnswersBurst, Int(credentialLifetimeSeconds),
             ].allSatisfy { (1...Int(UInt32.max)).contains($0) }, "the relay's limits have to be 1 or more")
     }
 
-    func engine(nonceSecret: [UInt8], ticketKey: [UInt8]) -> RelayEngine.Configuration {
+    func engine(
+        nonceSecret: [UInt8], ticketKey: [UInt8], asksOperator: Bool = false
+    ) -> RelayEngine.Configuration {
         var engine = RelayEngine.Configuration(
-            realm: realm, sharedSecret: sharedSecret, nonceSecret: nonceSecret, nonceLifetimeMs: nonceLifetimeMs,
+            realms: engineRealms(asksOperator: asksOperator), nonceSecret: nonceSecret,
+            nonceLifetimeMs: nonceLifetimeMs,
             defaultLifetimeSeconds: defaultLifetimeSeconds, maxLifetimeSeconds: maxLifetimeSeconds,
             maxPermissionsPerAllocation: maxPermissionsPerAllocation,
             maxChannelsPerAllocation: maxChannelsPerAllocation,
             allowsFormerChannelNumbers: allowRFC5766ChannelNumbers,
             unauthenticatedAnswersPerSecond: unauthenticatedAnswersPerSecond,
             unauthenticatedAnswersBurst: unauthenticatedAnswersBurst, ticketKey: ticketKey)
+        engine.credentialLifetimeSeconds = credentialLifetimeSeconds
         engine.allowsMobility = allowMobility
         engine.alternateServers = alternateServers
         engine.alternateDomain = alternateDomain
