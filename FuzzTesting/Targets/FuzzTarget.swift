@@ -16,8 +16,9 @@ package struct FuzzTarget: Sendable, CustomStringConvertible {
     package var description: String { name }
 
     package static let all: [FuzzTarget] = [
-        addresses, chunked, clientFrame, httpRequest, httpResponse, json, media, percentEncoding, range, rtcp, rtp,
-        serverFrame, signedPath, stun, token, uplinkFrame, webSocket, workerProtocol, yaml,
+        accessToken, addresses, chunked, clientFrame, httpRequest, httpResponse, json, media, opaqueString,
+        percentEncoding, range, rtcp, rtp, serverFrame, signedPath, stun, stunStream, token, uplinkFrame, webSocket,
+        workerProtocol, yaml,
     ]
 }
 

@@ -18,11 +18,13 @@ extension FuzzTarget {
         // Integrity and fingerprint have to fit, too.
         guard input.count <= 65_000 else { return }
         // What is written again is read as the same, with its integrity and fingerprint in order.
-        let written = write(message.type, message.transactionID, attributes, key: key)
-        let again = try held("what was written is refused") { () throws(STUNError) in try Reread(written) }
-        try hold(again.type == message.type && again.transactionID == message.transactionID, "another header")
-        try holdEqual(again.attributes, attributes, "attributes")
-        try hold(again.isAuthentic, "the integrity that was written is refused")
+        for integrity in [STUNIntegrity.sha1, .sha256] {
+            let written = write(message.type, message.transactionID, attributes, integrity)
+            let again = try held("what was written is refused") { () throws(STUNError) in try Reread(written) }
+            try hold(again.type == message.type && again.transactionID == message.transactionID, "another header")
+            try holdEqual(again.attributes, attributes, "attributes")
+            try hold(again.isAuthentic, "the integrity that was written is refused")
+        }
 
         let addresses = socketAddresses(in: message)
         let answer = writeAddresses(addresses, message.transactionID)
@@ -93,19 +95,28 @@ extension FuzzTarget {
         _ = message.number(type)
         _ = message.leadingByte(type)
         _ = message.xorAddress(type)
+        _ = message.address(type)
         _ = message.channelNumber
         _ = message.errorCode
+        _ = message.addressError
+        _ = message.icmp
+        _ = message.changeRequest
+        _ = message.responsePort
+        _ = message.userhash
+        _ = message.passwordAlgorithm
+        _ = message.hasPasswordAlgorithms([.md5, .sha256])
     }
 
     private static func write(
-        _ type: STUNMessageType, _ transactionID: TransactionID, _ attributes: [WrittenAttribute], key: LongTermKey
+        _ type: STUNMessageType, _ transactionID: TransactionID, _ attributes: [WrittenAttribute],
+        _ integrity: STUNIntegrity
     ) -> [UInt8] {
-        let count = attributes.reduce(52) { $0 + 4 + ($1.value.count + 3) & ~3 }
+        let count = attributes.reduce(64) { $0 + 4 + ($1.value.count + 3) & ~3 }
         var buffer = [UInt8](repeating: 0xEE, count: count)
         let written = buffer.withUnsafeMutableBytes { buffer in
             var writer = STUNWriter(into: buffer, type: type, transactionID: transactionID)
             for attribute in attributes { writer.append(attribute.type, bytes: attribute.value) }
-            return writer.finish(integrity: (.sha1, key), fingerprint: true)
+            return writer.finish(integrity: (integrity, key), fingerprint: true)
         }
         return Array(buffer[..<written])
     }

@@ -46,7 +46,7 @@ public struct AccessToken: Equatable, Sendable {
         let timestamp = rest.bigEndian(at: 0, as: UInt64.self)
         self.init(
             key: key,
-            issuedAt: WallTime(milliseconds: Int64(timestamp >> 16) * 1000 + Int64(timestamp & 0xFFFF) / 64),
+            issuedAt: WallTime(milliseconds: Int64(timestamp >> 16) * 1000 + min(Int64(timestamp & 0xFFFF) / 64, 999)),
             lifetimeSeconds: rest.bigEndian(at: 8, as: UInt32.self))
     }
 

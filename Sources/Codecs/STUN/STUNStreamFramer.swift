@@ -31,22 +31,21 @@ public struct STUNStreamFramer: Sendable {
     public func next(_ bytes: RawSpan) throws(STUNError) -> Frame? {
         guard !bytes.isEmpty else { return nil }
         let frame: Frame
-        switch DatagramKind(firstByte: bytes.bigEndian(at: 0, as: UInt8.self)) {
-        case .stun:
-            guard bytes.byteCount >= 4 else { return nil }
-            let length = Int(bytes.bigEndian(at: 2, as: UInt16.self))
+        let kind = DatagramKind(firstByte: bytes.bigEndian(at: 0, as: UInt8.self))
+        guard kind != .other else { throw .notSTUN }
+        guard bytes.byteCount >= 4 else { return nil }
+        let length = Int(bytes.bigEndian(at: 2, as: UInt16.self))
+        if kind == .stun {
             guard length % 4 == 0 else { throw .badLength }
-            guard bytes.byteCount < 8 || bytes.bigEndian(at: 4, as: UInt32.self) == STUNHeader.magicCookie
-            else { throw .notSTUN }
             frame = Frame(messageByteCount: STUNHeader.byteCount + length, byteCount: STUNHeader.byteCount + length)
-        case .channelData:
-            guard bytes.byteCount >= ChannelData.headerByteCount else { return nil }
-            let count = ChannelData.headerByteCount + Int(bytes.bigEndian(at: 2, as: UInt16.self))
+        } else {
+            let count = ChannelData.headerByteCount + length
             frame = Frame(messageByteCount: count, byteCount: STUNHeader.padded(count))
-        case .other:
-            throw .notSTUN
         }
+        // What is wrong is told in the order of the bytes, however they arrive.
         guard frame.messageByteCount <= maxMessageByteCount else { throw .tooLong }
+        guard kind != .stun || bytes.byteCount < 8 || bytes.bigEndian(at: 4, as: UInt32.self) == STUNHeader.magicCookie
+        else { throw .notSTUN }
         return frame.byteCount <= bytes.byteCount ? frame : nil
     }
 }
