@@ -79,7 +79,8 @@ final class RelayHarness {
     var asked: AuthorizationQuery?
 
     init(
-        relayed: IPAddress = relay, bound: IPAddress? = nil, ownAddresses: [IPAddress] = [],
+        relayed: IPAddress = relay, bound: IPAddress? = nil, relayedV6: IPAddress? = nil,
+        ownAddresses: [IPAddress] = [],
         ownPorts: [UInt16] = [3478],
         allowsLoopback: Bool = false, _ change: (inout RelayEngine.Configuration) -> Void = { _ in }
     ) {
@@ -89,6 +90,9 @@ final class RelayHarness {
         change(&configuration)
         ports = RelayedPorts()
         family = relayed.family
+        let address = RelayAddress(relayed: relayed, bound: bound ?? relayed)
+        let addresses =
+            relayedV6.map { RelayAddresses(v4: address, v6: RelayAddress($0)) } ?? RelayAddresses(address)
         var rules = PeerPolicy.Rules()
         rules.ownAddresses = OwnAddresses(ownAddresses)
         rules.ownPorts = ownPorts
@@ -96,7 +100,7 @@ final class RelayHarness {
         engine = RelayEngine(
             configuration: configuration,
             policy: PeerPolicy(
-                addresses: RelayAddresses(RelayAddress(relayed: relayed, bound: bound ?? relayed)), rules: rules,
+                addresses: addresses, rules: rules,
                 relayedPorts: ports))
     }
 
