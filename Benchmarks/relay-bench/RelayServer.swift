@@ -13,6 +13,7 @@ enum RelayServer {
         defer { loops.shutdown() }
         var configuration = RelayService.Configuration()
         configuration.listenAddresses = [SocketAddress(.loopbackV4, port: 0)]
+        configuration.tlsListenAddresses = []
         configuration.sharedSecret = Array(Contender.secret.utf8)
         configuration.firstRelayPort = Contender.relayPorts.lowerBound
         configuration.lastRelayPort = Contender.relayPorts.upperBound

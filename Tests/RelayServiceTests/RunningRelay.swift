@@ -14,11 +14,12 @@ final class RunningRelay: Sendable {
     private let task: Task<Void, any Error>
 
     init(
-        loopCount: Int = 2, log: any LogSink = SilentLogSink(),
+        loopCount: Int = 2, certificates: RelayCertificates? = nil, log: any LogSink = SilentLogSink(),
         _ change: (inout RelayService.Configuration) -> Void = { _ in }
     ) throws {
         var configuration = RelayService.Configuration()
         configuration.listenAddresses = [SocketAddress(.loopbackV4, port: 0)]
+        configuration.tlsListenAddresses = certificates == nil ? [] : [SocketAddress(.loopbackV4, port: 0)]
         configuration.sharedSecret = Self.secret
         configuration.allowLoopbackPeers = true
         configuration.drainTimeoutMs = 100
@@ -26,7 +27,8 @@ final class RunningRelay: Sendable {
         loops = try EventLoopGroup(count: loopCount, name: "relay-test")
         metrics = MetricsRegistry()
         let service = try RelayService(
-            configuration: configuration, loops: loops.loops, logger: Logger(label: "test", sink: log),
+            configuration: configuration, certificates: certificates, loops: loops.loops,
+            logger: Logger(label: "test", sink: log),
             metrics: metrics)
         self.service = service
         task = Task { [shutdown] in try await service.run(until: shutdown) }
@@ -53,11 +55,11 @@ final class RunningRelay: Sendable {
 
 /// Starts a relay, runs the body, and stops it whatever happens.
 func withRelay<Result: Sendable>(
-    loopCount: Int = 2, log: any LogSink = SilentLogSink(),
+    loopCount: Int = 2, certificates: RelayCertificates? = nil, log: any LogSink = SilentLogSink(),
     _ change: (inout RelayService.Configuration) -> Void = { _ in },
     _ body: (RunningRelay) async throws -> Result
 ) async throws -> Result {
-    let relay = try RunningRelay(loopCount: loopCount, log: log, change)
+    let relay = try RunningRelay(loopCount: loopCount, certificates: certificates, log: log, change)
     do {
         let result = try await body(relay)
         try await relay.stop()

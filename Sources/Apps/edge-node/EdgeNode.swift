@@ -26,7 +26,8 @@ struct EdgeNode: Assembly {
         let verifier = try configuration.identity.loadVerifier()
 
         let relay = try RelayService(
-            configuration: try configuration.loadRelay(), loops: loops,
+            configuration: try configuration.loadRelay(), certificates: RelayCertificates(certificates.forClients),
+            loops: loops,
             ownPorts: [configuration.listen.address.port, configuration.admin.address.port],
             logger: logger.child("relay"), metrics: metrics)
 
@@ -94,6 +95,7 @@ struct EdgeNode: Assembly {
         ) { fresh in
             try tls.replace(
                 certificate: fresh.own, authorityPEM: fresh.authorityPEM, namedCertificates: fresh.named)
+            try relay.replace(RelayCertificates(fresh.forClients))
             try siblingTLS.replace(certificate: fresh.own, authorityPEM: fresh.authorityPEM)
             try uplinkTLS.replace(certificate: fresh.own, authorityPEM: fresh.authorityPEM)
         }

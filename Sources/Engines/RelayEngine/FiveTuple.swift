@@ -5,6 +5,15 @@ public import Base
 public struct FiveTuple: Hashable, Sendable, BitwiseCopyable {
     public enum Transport: UInt8, CaseIterable, Sendable, BitwiseCopyable {
         case udp
+        case tcp
+        /// TLS over TCP.
+        case tls
+        /// DTLS over UDP.
+        case dtls
+
+        /// Whether messages are found in a stream of bytes (RFC 8656 section 12.5).
+        @inlinable
+        public var isStream: Bool { self == .tcp || self == .tls }
     }
 
     public let client: SocketAddress

@@ -102,6 +102,20 @@ public struct RelayEngine: ~Copyable {
 
     public var allocationCount: Int { allocations.count }
 
+    /// Whether a client has an allocation there.
+    public func hasAllocation(of tuple: FiveTuple, now: MonotonicInstant) -> Bool {
+        liveAllocation(of: tuple, now: now) != nil
+    }
+
+    /// Whether something costly may be done for a client that has not authenticated: counted as one of the answers to its
+    /// prefix.
+    public mutating func admitsStranger(_ source: IPAddress, now: MonotonicInstant) -> Bool {
+        limiter.allows(source, now: now)
+    }
+
+    /// Counts a message that the service has dropped.
+    public mutating func dropped(_ reason: RelayDropReason) { statistics.drop(reason) }
+
     // MARK: - From clients
 
     public enum ClientAction: Equatable, Sendable {

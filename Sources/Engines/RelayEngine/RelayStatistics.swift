@@ -11,6 +11,8 @@ public enum RelayDropReason: Int, CaseIterable, Sendable {
     /// Over the bandwidth of the user, the tenant or the node.
     case overBandwidth
     case tooLarge
+    /// A client over TCP or TLS does not read what it is sent.
+    case clientTooSlow
 
     /// The value of the metric's label.
     public var label: String {
@@ -23,6 +25,7 @@ public enum RelayDropReason: Int, CaseIterable, Sendable {
         case .peerRefused: "peer_refused"
         case .overBandwidth: "over_bandwidth"
         case .tooLarge: "too_large"
+        case .clientTooSlow: "client_too_slow"
         }
     }
 }

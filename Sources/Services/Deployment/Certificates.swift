@@ -7,6 +7,8 @@ package struct Certificates: Sendable {
     package let authorityPEM: String
     /// For clients.
     package let named: [TLSCertificate]
+    /// Those, or where there are none, the node's own.
+    package var forClients: [TLSCertificate] { named.isEmpty ? [own] : named }
 
     /// - Throws: `EdgeError` that names the file which is wrong.
     package static func load(

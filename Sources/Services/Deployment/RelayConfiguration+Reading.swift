@@ -31,6 +31,13 @@ extension RelayService.Configuration {
         section.read("listener_buffer_bytes", &listenerBufferBytes, in: 64 << 10...1 << 30)
         section.read("relay_buffer_bytes", &relayBufferBytes, in: 16 << 10...1 << 30)
         section.read("max_audit_records_per_second", &maxAuditRecordsPerSecond, in: 0...1_000_000)
+        section.read("max_connections", &maxConnections, in: 1...10_000_000)
+        section.read(
+            "max_unauthenticated_connections_per_prefix", &maxUnauthenticatedConnectionsPerPrefix, in: 1...1_000_000)
+        section.read("handshake_timeout_ms", &handshakeTimeoutMs, in: 100...600_000)
+        section.read("unauthenticated_timeout_ms", &unauthenticatedTimeoutMs, in: 100...3_600_000)
+        section.read("connection_queue_bytes", &connectionQueueBytes, in: 16 << 10...1 << 30)
+        section.read("listen_backlog", &listenBacklog, in: 1...1_000_000)
         section.read("drain_timeout_ms", &drainTimeoutMs, in: 0...3_600_000)
         if defaultLifetimeSeconds > maxLifetimeSeconds {
             section.reject("default_lifetime_seconds", "has to be at most max_lifetime_seconds")
@@ -39,6 +46,7 @@ extension RelayService.Configuration {
 
     private mutating func readAddresses(_ section: ConfigurationSection) {
         section.read("listen_addresses", &listenAddresses, maxCount: Self.maxListeners)
+        section.read("tls_listen_addresses", &tlsListenAddresses, maxCount: Self.maxListeners)
         section.read("relay_addresses", &relayAddresses, "an IP address", maxCount: 2) { IPAddress($0) }
         section.read("external_addresses", &externalAddresses, "an IP address", maxCount: 2) { IPAddress($0) }
         section.read("alternate_servers", &alternateServers, maxCount: 2)

@@ -31,8 +31,8 @@ extension RelayLoop {
     }
 
     /// Sends what stands in `output`.
-    private func respond(_ count: Int, to tuple: FiveTuple) {
-        respond(UnsafeMutableRawBufferPointer(rebasing: output[..<count]), to: tuple)
+    func respond(_ count: Int, to tuple: FiveTuple) {
+        respond(UnsafeMutableRawBufferPointer(rebasing: output[..<count]), to: tuple, isAnswer: true)
     }
 
     /// - Returns: the size of the answer in `output`.

@@ -21,6 +21,13 @@ final class RelayLoop: @unchecked Sendable {
     var engine: RelayEngine
     /// By the index of the allocation.
     var relays: [RelaySockets?] = []
+    /// Of clients over TCP and TLS.
+    var streams: [FiveTuple: RelayStreamConnection] = [:]
+    /// Waits until there is none.
+    var streamsWaiter: CheckedContinuation<Void, Never>?
+    /// Of this loop, in the order of the addresses. Set before `start`.
+    var dtlsFronts: [RelayDTLSFront] = []
+    private(set) var hasEnded = false
     /// Answers are written here.
     let output = UnsafeMutableRawBufferPointer.allocate(byteCount: RelayEngine.maxAnswerByteCount, alignment: 8)
     /// What the listeners and the sockets of the allocations count in.
@@ -74,6 +81,9 @@ final class RelayLoop: @unchecked Sendable {
                 continuation.resume()
             }
         }
+        await withCheckedContinuation { (continuation: CheckedContinuation<Void, Never>) in
+            loop.execute { self.endStreams(continuation) }
+        }
     }
 
     // MARK: - On the loop
@@ -94,6 +104,7 @@ final class RelayLoop: @unchecked Sendable {
                         client: client, server: SocketAddress(server, port: port), listener: index, realm: realm))
             }
         }
+        for front in dtlsFronts { try front.start() }
         tick()
     }
 
@@ -117,6 +128,9 @@ final class RelayLoop: @unchecked Sendable {
     }
 
     private func end() {
+        hasEnded = true
+        for front in dtlsFronts { front.close() }
+        dtlsFronts = []
         if let timer { loop.cancel(timer) }
         timer = nil
         for closed in engine.closeAll(now: loop.now) { close(closed) }
@@ -147,8 +161,11 @@ final class RelayLoop: @unchecked Sendable {
         case .none:
             return
         case .channelData(let channel, let tuple):
-            let message = Self.widened(datagram, header: ChannelData.headerByteCount, padding: 0)
+            // Messages in a stream begin at multiples of four bytes (RFC 8656 section 12.5).
+            let padding = tuple.transport.isStream ? -datagram.count & 3 : 0
+            let message = Self.widened(datagram, header: ChannelData.headerByteCount, padding: padding)
             ChannelData.writeHeader(channel: channel, payloadCount: datagram.count, into: message)
+            for index in message.count - padding..<message.count { message[index] = 0 }
             respond(message, to: tuple)
         case .dataIndication(let peer, let transactionID, let tuple):
             let message = Self.widened(
@@ -171,7 +188,12 @@ final class RelayLoop: @unchecked Sendable {
     }
 
     /// Sends a message to a client by the way that it came.
-    func respond(_ message: UnsafeMutableRawBufferPointer, to tuple: FiveTuple) {
+    ///
+    /// - Parameter isAnswer: to a request, not what a peer has sent.
+    func respond(_ message: UnsafeMutableRawBufferPointer, to tuple: FiveTuple, isAnswer: Bool = false) {
+        if tuple.transport != .udp {
+            return respond(overConnection: UnsafeRawBufferPointer(message), to: tuple, isAnswer: isAnswer)
+        }
         listeners[Int(tuple.listener)].send(
             UnsafeRawBufferPointer(message), to: tuple.client, from: tuple.server.ip)
     }

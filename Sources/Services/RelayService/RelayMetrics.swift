@@ -59,6 +59,9 @@ struct RelayMetrics: Sendable {
     private let socketDrops: [Counter]
     private let overflows: Counter
     private let unreachable: [Counter]
+    private let connections: [Gauge]
+    private let connectionsOpened: [Counter]
+    private let connectionsRefused: [Counter]
 
     init(_ registry: MetricsRegistry) {
         allocations = registry.gauge("skerry_relay_allocations", "Live allocations")
@@ -82,7 +85,24 @@ struct RelayMetrics: Sendable {
                 "skerry_relay_network_errors_total", "What the network said about datagrams that were sent",
                 labels: ["to": "\($0)"])
         }
+        let names = Self.connected
+        connections = names.map {
+            registry.gauge("skerry_relay_connections", "Connections of clients", labels: ["transport": "\($0)"])
+        }
+        connectionsOpened = names.map {
+            registry.counter(
+                "skerry_relay_connections_opened_total", "Connections of clients that began",
+                labels: ["transport": "\($0)"])
+        }
+        connectionsRefused = names.map {
+            registry.counter(
+                "skerry_relay_connections_refused_total", "Connections closed because there were too many",
+                labels: ["transport": "\($0)"])
+        }
     }
+
+    /// Where clients have connections.
+    private static let connected: [FiveTuple.Transport] = [.tcp, .tls, .dtls]
 
     enum Side: Int, CaseIterable { case clients, peers }
 
@@ -91,6 +111,21 @@ struct RelayMetrics: Sendable {
 
     func dropped(_ count: UInt64, _ reason: DatagramDrop) {
         if count > 0 { socketDrops[reason.rawValue].increment(by: count) }
+    }
+
+    /// A client's connection has begun: over DTLS with the end of its handshake, else with its first byte.
+    func openedConnection(_ transport: FiveTuple.Transport) {
+        guard let index = Self.connected.firstIndex(of: transport) else { return }
+        connections[index].add(1)
+        connectionsOpened[index].increment()
+    }
+
+    func closedConnection(_ transport: FiveTuple.Transport) {
+        if let index = Self.connected.firstIndex(of: transport) { connections[index].add(-1) }
+    }
+
+    func refusedConnection(_ transport: FiveTuple.Transport) {
+        if let index = Self.connected.firstIndex(of: transport) { connectionsRefused[index].increment() }
     }
 
     /// Datagrams that came while a socket's queue was full.

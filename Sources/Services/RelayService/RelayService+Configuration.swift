@@ -5,8 +5,23 @@ extension RelayService {
     package struct Configuration: Equatable, Sendable {
         package static let maxListeners = 16
 
-        /// Where STUN and TURN are answered over UDP.
+        /// Where STUN and TURN are answered over UDP and TCP.
         package var listenAddresses = [SocketAddress(.anyV4, port: 3478)]
+        /// Where STUN and TURN are answered over TLS and, on the same port of UDP, over DTLS. At most 16 addresses.
+        package var tlsListenAddresses = [SocketAddress(.anyV4, port: 5349)]
+        /// Connections of clients over TCP and TLS, beyond which new ones are closed at once; and as many associations over DTLS
+        /// on each event loop.
+        package var maxConnections = 20_000
+        /// Of those, connections of a source prefix (/24, /56) that have not authenticated.
+        package var maxUnauthenticatedConnectionsPerPrefix = 256
+        /// From the beginning of a handshake to its end.
+        package var handshakeTimeoutMs: Int64 = 10_000
+        /// How long a connection may be without an allocation: from its beginning, and after its client has said something.
+        package var unauthenticatedTimeoutMs: Int64 = 30_000
+        /// What may wait for a client that reads too slowly. Beyond, what peers send it is dropped; an answer ends the connection.
+        package var connectionQueueBytes = 256 << 10
+        /// Connections that the kernel keeps for each event loop until they are accepted, as far as net.core.somaxconn allows.
+        package var listenBacklog = 1024
         /// Relay sockets are bound to these, one of a family. Default: the address of the family's first listener; where that is
         /// every address, the first of the host that is not loopback.
         package var relayAddresses: [IPAddress] = []

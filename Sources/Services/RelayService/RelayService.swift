@@ -4,19 +4,23 @@ package import RelayEngine
 package import Runtime
 import Synchronization
 
-/// STUN and TURN over UDP (RFC 8489, RFC 8656): one listener per event loop on a shared port, one socket per allocation,
-/// on the loop that its client's packets arrive at.
+/// STUN and TURN over UDP, TCP, TLS and DTLS (RFC 8489, RFC 8656, RFC 7350): one listener per event loop on a shared port, one
+/// socket per allocation, on the loop that its client's packets arrive at.
 ///
-/// The kernel hashes a client's packets onto one listener as long as their set is stable, so that a packet never changes
+/// The kernel hashes a client's packets and connections onto one listener as long as their set is stable, so that a packet never changes
 /// threads. What loops share is asked for new allocations only: the quota, and which relay ports are live.
 package final class RelayService: Service {
     package let configuration: Configuration
     /// Where clients reach the listeners, as far as this host knows.
     package let listenAddresses: [SocketAddress]
+    /// For TLS and DTLS.
+    package let tlsListenAddresses: [SocketAddress]
     package let relayAddresses: RelayAddresses
     let relayLoops: [RelayLoop]
     /// Of this host, read again and again.
     private let ownAddresses = OwnAddresses()
+    private let streamListeners: RelayStreamListeners
+    private let tls: TLSContext?
     private let shared: RelaySharedState
     private static let ownAddressesInterval = Duration.seconds(10)
     private let logger: Logger
@@ -25,19 +29,23 @@ package final class RelayService: Service {
     ///
     /// - Parameters:
     ///   - loops: each gets a listener.
+    ///   - certificates: for TLS and DTLS, where there are addresses for them.
     ///   - ownPorts: on which this process listens besides; never peers.
     /// - Throws: `EdgeError` for a configuration that cannot be, or an address that cannot be bound.
     package init(
-        configuration: Configuration, loops: [EventLoop], ownPorts: [UInt16] = [], logger: Logger,
-        metrics: MetricsRegistry
+        configuration: Configuration, certificates: RelayCertificates? = nil, loops: [EventLoop],
+        ownPorts: [UInt16] = [], logger: Logger, metrics: MetricsRegistry
     ) throws {
-        try configuration.check()
+        try configuration.check(hasCertificates: certificates != nil)
         precondition(!loops.isEmpty && loops.count <= Int(UInt8.max))
         self.configuration = configuration
         self.logger = logger
 
-        let listeners = try Self.listen(configuration, loops)
+        let listeners = try Self.listen(configuration, on: configuration.listenAddresses, loops)
         listenAddresses = listeners[0].map(\.localAddress)
+        let tlsListeners = try Self.listen(
+            configuration, on: configuration.tlsListenAddresses, loops, statistics: listeners.map(\.[0].statistics))
+        tlsListenAddresses = tlsListeners[0].map(\.localAddress)
         if case let granted = listeners[0][0].grantedBufferBytes, granted < configuration.listenerBufferBytes {
             logger.warning(
                 "the kernel gives the relay's listeners smaller queues than are configured; see net.core.rmem_max, wmem_max",
@@ -52,6 +60,10 @@ package final class RelayService: Service {
         relayAddresses = addresses
         let shared = RelaySharedState(
             quota: AllocationQuota(configuration.quotas, now: MonotonicClock.now()),
+            admission: StreamAdmission(
+                maxConnections: configuration.maxConnections,
+                maxStrangersPerPrefix: configuration.maxUnauthenticatedConnectionsPerPrefix),
+            streamLimits: StreamLimits(configuration),
             metrics: RelayMetrics(metrics),
             audit: RelayAudit(
                 maxRecordsPerSecond: configuration.maxAuditRecordsPerSecond, logger: logger.child("relay-audit"),
@@ -61,7 +73,8 @@ package final class RelayService: Service {
         rules.denied = configuration.denyPeers
         rules.translationPrefixes = configuration.nat64Prefixes
         rules.ownAddresses = ownAddresses
-        rules.ownPorts = ownPorts + configuration.refusedPeerPorts + listenAddresses.map(\.port)
+        rules.ownPorts =
+            ownPorts + configuration.refusedPeerPorts + (listenAddresses + tlsListenAddresses).map(\.port)
         rules.allowsLoopback = configuration.allowLoopbackPeers
         let policy = PeerPolicy(
             addresses: addresses, rules: rules, relayedPorts: shared.ports)
@@ -78,19 +91,48 @@ package final class RelayService: Service {
             }
             engine.discovery = discovery
         }
-        relayLoops = listeners.enumerated().map { index, listeners in
+        let relayLoops = listeners.enumerated().map { index, listeners in
             RelayLoop(
                 index: index, listeners: listeners,
                 engine: RelayEngine(configuration: engine, policy: policy, loopIndex: UInt8(index)),
                 configuration: configuration, shared: shared, logger: logger)
         }
+        if let dtls = try certificates?.dtlsContext() {
+            for (relayLoop, sockets) in zip(relayLoops, tlsListeners) {
+                relayLoop.dtlsFronts = sockets.enumerated().map { index, socket in
+                    RelayDTLSFront(
+                        socket, listener: UInt8(index), on: relayLoop, context: dtls,
+                        maxAssociations: configuration.maxConnections)
+                }
+            }
+        }
+        let tls = try certificates?.tlsContext()
+        streamListeners = try RelayStreamListeners(
+            plain: listenAddresses, secured: tlsListenAddresses, tls: tls, relayLoops: relayLoops,
+            backlog: configuration.listenBacklog)
+        self.relayLoops = relayLoops
+        self.tls = tls
+    }
+
+    /// Shows other certificates to clients that come from here on.
+    ///
+    /// - Throws: when one is not what it should be; nothing is replaced then.
+    package func replace(_ certificates: RelayCertificates) throws {
+        guard let tls else { return }
+        let dtls = try certificates.dtlsContext()
+        try certificates.replace(in: tls)
+        for relayLoop in relayLoops { relayLoop.replace(dtls) }
     }
 
     /// The listeners of each loop, one for each address.
-    private static func listen(_ configuration: Configuration, _ loops: [EventLoop]) throws -> [[UDPSocket]] {
-        var addresses = configuration.listenAddresses
+    private static func listen(
+        _ configuration: Configuration, on addresses: [SocketAddress], _ loops: [EventLoop],
+        statistics: [DatagramStatistics] = []
+    ) throws -> [[UDPSocket]] {
+        var addresses = addresses
         var listeners: [[UDPSocket]] = []
-        for loop in loops {
+        for (loopIndex, loop) in loops.enumerated() {
+            let counts = statistics.isEmpty ? DatagramStatistics() : statistics[loopIndex]
             var own: [UDPSocket] = []
             for index in addresses.indices {
                 do {
@@ -98,7 +140,7 @@ package final class RelayService: Service {
                         bind: addresses[index], on: loop, reusePort: true, isFirst: listeners.isEmpty,
                         bufferBytes: configuration.listenerBufferBytes,
                         sendBufferBytes: configuration.listenerBufferBytes,
-                        statistics: own.first?.statistics ?? DatagramStatistics())
+                        statistics: counts)
                     addresses[index] = listener.localAddress
                     own.append(listener)
                 } catch {
@@ -116,9 +158,14 @@ package final class RelayService: Service {
         do {
             try await relay(until: shutdown)
         } catch {
-            for relayLoop in relayLoops { await relayLoop.stop() }
+            await stop()
             throw error
         }
+        await stop()
+    }
+
+    private func stop() async {
+        streamListeners.close()
         for relayLoop in relayLoops { await relayLoop.stop() }
     }
 
@@ -128,6 +175,7 @@ package final class RelayService: Service {
             "relaying",
             metadata: [
                 "listen": "\(listenAddresses.map(\.description).joined(separator: " "))",
+                "tls": "\(tlsListenAddresses.map(\.description).joined(separator: " "))",
                 "relayed": "\(relayAddresses.relayed.map(\.description).joined(separator: " "))",
                 "loops": "\(relayLoops.count)",
             ])
@@ -163,6 +211,8 @@ package final class RelayService: Service {
 
     /// Allocations of the node.
     package var allocationCount: Int { shared.allocationCount }
+    /// Clients' connections over TCP and TLS.
+    package var connectionCount: Int { shared.admission.total }
 }
 
 /// What the loops of a relay share.
@@ -170,11 +220,18 @@ final class RelaySharedState: Sendable {
     let ports = RelayedPorts()
     let metrics: RelayMetrics
     let audit: RelayAudit
+    let admission: StreamAdmission
+    let streamLimits: StreamLimits
     let isDraining = Atomic<Bool>(false)
     private let quota: Mutex<AllocationQuota>
 
-    init(quota: AllocationQuota, metrics: RelayMetrics, audit: RelayAudit) {
+    init(
+        quota: AllocationQuota, admission: StreamAdmission, streamLimits: StreamLimits, metrics: RelayMetrics,
+        audit: RelayAudit
+    ) {
         self.quota = Mutex(quota)
+        self.admission = admission
+        self.streamLimits = streamLimits
         self.metrics = metrics
         self.audit = audit
     }
@@ -211,10 +268,12 @@ extension RelayService.Configuration {
         return RelayAddresses(v4: try address(.v4), v6: try address(.v6))
     }
 
-    func check() throws {
+    func check(hasCertificates: Bool) throws {
         try require(
-            (1...Self.maxListeners).contains(listenAddresses.count),
+            (1...Self.maxListeners).contains(listenAddresses.count)
+                && tlsListenAddresses.count <= Self.maxListeners,
             "the relay has to have 1 to \(Self.maxListeners) addresses to listen on")
+        try require(tlsListenAddresses.isEmpty || hasCertificates, "the relay has to have a certificate for TLS")
         for family in [IPAddress.Family.v4, .v6] {
             try require(
                 relayAddresses.count { $0.family == family } <= 1
@@ -239,7 +298,8 @@ extension RelayService.Configuration {
             [
                 nonceLifetimeMs, maxAllocations, maxAllocationsPerTenant, maxAllocationsPerUser,
                 maxPermissionsPerAllocation,
-                maxChannelsPerAllocation,
+                maxChannelsPerAllocation, maxConnections, maxUnauthenticatedConnectionsPerPrefix,
+                Int(handshakeTimeoutMs), Int(unauthenticatedTimeoutMs), connectionQueueBytes, listenBacklog,
                 unauthenticatedAnswersPerSecond, unauthenticatedAnswersBurst, Int(credentialLifetimeSeconds),
             ].allSatisfy { (1...Int(UInt32.max)).contains($0) }, "the relay's limits have to be 1 or more")
     }

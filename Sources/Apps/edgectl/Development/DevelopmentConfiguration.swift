@@ -62,6 +62,7 @@ struct DevelopmentConfiguration {
             relay:
               secret_file: \(quoted(folder.relaySecret))
               listen_addresses: ["\(Self.host):\(edge.turn)"]
+              tls_listen_addresses: ["\(Self.host):\(edge.turns)"]
               relay_addresses: [\(Self.host)]
               refused_peer_ports: [\(ports.all.map(String.init).joined(separator: ", "))]
               allow_loopback_peers: true

@@ -1,0 +1,85 @@
+import Base
+import RelayEngine
+import Runtime
+import STUN
+
+/// A client's connection over TCP or TLS (RFC 8656 section 3.1): STUN messages and ChannelData out of a stream of bytes, and into it.
+///
+/// What is malformed ends it, since nobody knows where the next message would begin.
+///
+/// `@unchecked Sendable`: used on the loop's thread alone.
+final class RelayStreamConnection: @unchecked Sendable {
+    /// The largest that the format has: a STUN header and what its length can say.
+    private static let maxMessageByteCount = 20 + 65_532
+
+    let stream: ByteStream
+    let tuple: FiveTuple
+    private let relayLoop: RelayLoop
+    private let limits: StreamLimits
+    private var framer = STUNStreamFramer(maxMessageByteCount: RelayEngine.maxRequestByteCount)
+    /// Whether the client has authenticated.
+    private(set) var isKnown = false
+
+    init(_ stream: ByteStream, _ tuple: FiveTuple, on relayLoop: RelayLoop, limits: StreamLimits) {
+        self.stream = stream
+        self.tuple = tuple
+        self.relayLoop = relayLoop
+        self.limits = limits
+    }
+
+    /// Serves the client until either side has had enough.
+    func run(_ tls: TLSContext?) async {
+        let watch = ClientWatch(
+            tuple, on: relayLoop, handshakePatience: tls == nil ? nil : .milliseconds(limits.handshakeTimeoutMs),
+            patience: .milliseconds(limits.unauthenticatedTimeoutMs)
+        ) { [stream] in stream.close(.timedOut) }
+        defer { watch.cancel() }
+        do {
+            if let tls {
+                try await stream.startTLS(tls)
+                watch.handshakeIsComplete()
+            }
+            while try await stream.receive() {
+                try handMessages(watch)
+                if stream.isClosed { return }
+            }
+        } catch {
+            relayLoop.streamFailed(self, error)
+        }
+    }
+
+    /// Hands over every message that is here whole.
+    private func handMessages(_ watch: ClientWatch) throws {
+        while let frame = try handMessage() {
+            stream.inbound.consume(frame)
+            if watch.heard() {
+                becomeKnown()
+                framer = STUNStreamFramer(maxMessageByteCount: Self.maxMessageByteCount)
+            }
+            if stream.isClosed { return }
+        }
+    }
+
+    private func becomeKnown() {
+        guard !isKnown else { return }
+        isKnown = true
+        relayLoop.streamIsKnown(self)
+    }
+
+    /// - Returns: how many bytes the message has in the stream; nil when it is not whole yet.
+    private func handMessage() throws -> Int? {
+        try stream.inbound.withBytes { bytes in
+            guard let frame = try framer.next(bytes.bytes) else { return nil }
+            // The stream's own memory, which nobody else looks at before it is consumed.
+            relayLoop.receive(
+                UnsafeMutableRawBufferPointer(
+                    mutating: UnsafeRawBufferPointer(rebasing: bytes[..<frame.messageByteCount])), from: tuple)
+            return frame.byteCount
+        }
+    }
+
+    /// Sends a whole message, or none of it.
+    ///
+    /// - Returns: false when the client does not read what it is sent, or is gone.
+    func send(_ message: UnsafeRawBufferPointer) -> Bool { stream.post(message, maxUnsentBytes: limits.queueBytes) }
+}
