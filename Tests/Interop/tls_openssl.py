@@ -81,8 +81,9 @@ class Edge:
         certificates = "".join(
             f"    - certificate_file: {folder}/{stem}.pem\n      private_key_file: {folder}/{stem}.key\n"
             for stem in ("first", "first-rsa", "wildcard"))
+        without = re.sub(r"^tls:\n(?:  .*\n)*", "", self.original, flags=re.MULTILINE)
         self.config.write_text(
-            self.original.replace("certificate:\n", "certificate:\n  reload_interval_ms: 100\n", 1)
+            without.replace("certificate:\n", "certificate:\n  reload_interval_ms: 100\n", 1)
             + f"\ntls:\n  certificates:\n{certificates}")
         os.kill(edge["pid"], signal.SIGTERM)
         self.wait_for_end(edge["pid"])

@@ -4,6 +4,8 @@ struct DevelopmentConfiguration {
     static let region = "local"
     static let central = "central-1"
     static let host = "127.0.0.1"
+    /// What the certificate that clients are shown is issued to; it names the host's loopback addresses, too.
+    static let publicName = "localhost"
 
     let folder: DevelopmentFolder
     let ports: DevelopmentPorts
@@ -54,6 +56,10 @@ struct DevelopmentConfiguration {
             control:
               socket_path: \(quoted(folder.socket(of: name)))
             \(certificate(of: name))
+            tls:
+              certificates:
+                - certificate_file: \(quoted(folder.certificate(of: Self.publicName)))
+                  private_key_file: \(quoted(folder.privateKey(of: Self.publicName)))
             \(identity)
             uplink:
               central_address: \(Self.host):\(ports.central)

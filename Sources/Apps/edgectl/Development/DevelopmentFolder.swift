@@ -35,6 +35,11 @@ struct DevelopmentFolder: Equatable, Sendable {
             try write(authority.certificatePEM, to: authorityCertificate)
             try write(authority.privateKeyPEM, to: authorityKey)
         }
+        let publicName = DevelopmentConfiguration.publicName
+        if !FileSystem.exists(certificate(of: publicName)) {
+            let uri = "skerry://\(DevelopmentConfiguration.cluster)/\(DevelopmentConfiguration.region)/\(publicName)"
+            try issue(node: publicName, uri: uri, now: now)
+        }
         if !FileSystem.exists(signingKey) {
             let key = SigningKey.generateEd25519()
             guard let secret = key.pem, let open = key.verificationKey.pem else {
@@ -48,12 +53,12 @@ struct DevelopmentFolder: Equatable, Sendable {
         }
     }
 
-    /// Signs a certificate with the authority itself, as the first central's must be, and those for https on localhost.
+    /// Signs a certificate with the authority itself, as the first central's must be, and the one that clients are shown.
     func issue(node: String, uri: String, now: WallTime) throws {
         let authority = try CertificateAuthority(
             certificatePEM: try text(authorityCertificate), privateKeyPEM: try text(authorityKey))
         let request = CertificateRequest.generate(commonName: node)
-        let names = CertificateNames(uri: uri, dnsNames: ["localhost"], ipAddresses: [.loopbackV4])
+        let names = CertificateNames(uri: uri, dnsNames: ["localhost"], ipAddresses: [.loopbackV4, .loopbackV6])
         let certificate = try authority.sign(
             requestPEM: request.requestPEM, names: names, now: now, validity: .seconds(365 * 86_400))
         try keep(node: node, certificatePEM: certificate, privateKeyPEM: request.privateKeyPEM)

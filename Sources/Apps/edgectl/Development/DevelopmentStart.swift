@@ -73,14 +73,7 @@ struct DevelopmentStart: Sendable {
             preconditionFailure("good names")
         }
         let isEnrolled = try await context.pool.run { [folder] in FileSystem.exists(folder.certificate(of: name)) }
-        if usesTLS {
-            // An enrolled certificate names the node alone; https needs one that names the host too.
-            try await context.pool.run { [folder] in
-                try folder.issue(node: name, uri: identity.uri, now: WallClock.now())
-            }
-        } else if !isEnrolled {
-            try await enrol(identity)
-        }
+        if !isEnrolled { try await enrol(identity) }
         let path = folder.configuration(of: name)
         try await context.pool.run { [folder] in
             try FileSystem.makeDirectory(folder.media(of: name))
