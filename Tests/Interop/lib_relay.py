@@ -125,6 +125,7 @@ class Edge(Relay):
 def both_families(edge):
     """Settings: listeners and relayed addresses of IPv4 and IPv6."""
     return {"listen_addresses": f'["{edge.host}:{edge.port}", "[{edge.host6}]:{edge.port}"]',
+            "tls_listen_addresses": f'["{edge.host}:{edge.tls_port}", "[{edge.host6}]:{edge.tls_port}"]',
             "relay_addresses": f'["{edge.host}", "{edge.host6}"]'}
 
 

@@ -184,7 +184,7 @@ class ChannelData:
         return f"<channel {self.number:#06x}: {len(self.data)} bytes>"
 
 
-class Closed(Exception):
+class Closed(ConnectionError):
     """The server closed the connection."""
 
 

@@ -16,7 +16,7 @@ from aioice import Connection, TransportPolicy
 from aioice.turn import create_turn_endpoint
 
 TIMEOUT_S = 20
-KINDS = ["udp"]
+KINDS = ["udp", "tcp", "tls"]
 
 
 class Receiver(asyncio.DatagramProtocol):

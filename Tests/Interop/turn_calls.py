@@ -22,7 +22,7 @@ from selenium import webdriver
 import lib_relay
 from lib_checks import check, finish
 
-KINDS = ["udp"]
+KINDS = ["udp", "tcp", "tls"]
 FLAGS = [
     "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--disable-background-networking",
     "--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream", "--autoplay-policy=no-user-gesture-required",

@@ -11,9 +11,9 @@ import time
 
 import lib_relay
 from lib_checks import check, finish
-from lib_turn import peer_socket
+from lib_turn import A, peer_socket
 
-KINDS = ["udp"]
+KINDS = ["udp", "tcp", "tls", "dtls"]
 CALLS = 8       # of each kind
 DRAIN_S = 4
 
@@ -33,7 +33,7 @@ class Call:
         self.client.send_channel(0x4000, data)
         heard, relayed = self.peer.recvfrom(100)
         self.peer.sendto(heard, relayed)
-        return heard == data and self.client.relayed() == (0x4000, data)
+        return heard == data and self.client.relayed(1) == (0x4000, data)
 
 
 class Load(threading.Thread):
@@ -75,20 +75,16 @@ def terminate(edge):
     return began
 
 
-def refusals(edge, expected):
-    for kind in KINDS:
-        with edge.client(kind, name="late") as late:
-            refusal = late.allocate()
-            check(f"{kind}: a new allocation is refused", refusal.code == expected, refusal)
-    return refusal
-
-
 def calls_end_by_themselves(edge):
     calls = [Call(edge, kind) for kind in KINDS for _ in range(CALLS)]
     check("calls before", all(call.allocated.code == 0 for call in calls))
     load = Load(calls)
     began = terminate(edge)
-    refusals(edge, 508)
+    for kind in KINDS:
+        with edge.client(kind, name="late") as late:
+            refusal = late.allocate()
+            named = refusal.address(A.ALTERNATE_SERVER), refusal.get(A.ALTERNATE_DOMAIN)
+            check(f"{kind}: who is new is sent elsewhere", refusal.code == 300 and named == (("192.0.2.7", 3478), b"other.example.net"), refusal)
     check("calls go on", load.passes(20 * len(calls)), load.failure)
     load.stopping = True
     load.join()
@@ -106,6 +102,8 @@ def calls_are_cut_off(edge):
     calls = [Call(edge, kind) for kind in KINDS for _ in range(CALLS)]
     load = Load(calls)
     began = terminate(edge)
+    with edge.client(name="late") as late:
+        check("without another server who is new is refused", late.allocate().code == 508)
     status = edge.process.wait(DRAIN_S + 20)
     took = time.monotonic() - began
     load.stopping = True
@@ -115,11 +113,12 @@ def calls_are_cut_off(edge):
 
 
 def main():
-    settings = {"drain_timeout_ms": DRAIN_S * 1000}
+    bound = {"drain_timeout_ms": DRAIN_S * 1000}
+    elsewhere = {"alternate_servers": '["192.0.2.7:3478"]', "alternate_domain": "other.example.net"}
     options = lib_relay.arguments(__doc__).parse_args()
-    edge = lib_relay.Edge(options.dev, options.edge, settings)
+    edge = lib_relay.Edge(options.dev, options.edge, bound | elsewhere)
     calls_end_by_themselves(edge)
-    edge.start(settings)
+    edge.start(bound)
     calls_are_cut_off(edge)
     finish()
 

@@ -18,7 +18,7 @@ from lib_checks import check, finish
 
 HERE = pathlib.Path(__file__).resolve().parent
 BUILD = HERE.parents[1] / ".build" / "pion"
-KINDS = ["udp"]
+KINDS = ["udp", "tcp", "tls", "dtls"]
 
 
 def build():
