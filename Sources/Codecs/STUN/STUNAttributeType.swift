@@ -36,6 +36,8 @@ public struct STUNAttributeType: RawRepresentable, Hashable, Sendable, BitwiseCo
     public static let reservationToken = STUNAttributeType(rawValue: 0x0022)
     public static let additionalAddressFamily = STUNAttributeType(rawValue: 0x8000)
     public static let addressErrorCode = STUNAttributeType(rawValue: 0x8001)
+    /// ADDITIONAL-ADDRESS-FAMILY as draft-martinsen-tram-ssoda, which it comes from, and coturn's client to this day number it.
+    public static let formerAdditionalAddressFamily = STUNAttributeType(rawValue: 0x8032)
     public static let icmp = STUNAttributeType(rawValue: 0x8004)
 
     /// RFC 6062 section 6.2.

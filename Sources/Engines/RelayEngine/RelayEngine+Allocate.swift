@@ -43,7 +43,11 @@ extension RelayEngine {
         let token = message.value(.reservationToken)
         let evenPort = message.value(.evenPort)
         let asksForFamily = message.attribute(.requestedAddressFamily) != nil
-        let asksForMore = message.attribute(.additionalAddressFamily) != nil
+        // Under the number of the draft, if not under that of the RFC.
+        let additionalFamily: STUNAttributeType =
+            message.attribute(.additionalAddressFamily) != nil
+            ? .additionalAddressFamily : .formerAdditionalAddressFamily
+        let asksForMore = message.attribute(additionalFamily) != nil
         if let token {
             guard token.count == 8, evenPort == nil, !asksForFamily, !asksForMore else { throw .badRequest }
             wish.port = .reserved(token.reduce(0) { $0 << 8 | UInt64($1) })
@@ -55,7 +59,7 @@ extension RelayEngine {
             wish.port = andNext ? .evenAndNext : .even
         }
         if asksForMore {
-            guard !asksForFamily, message.leadingByte(.additionalAddressFamily) == 2 else { throw .badRequest }
+            guard !asksForFamily, message.leadingByte(additionalFamily) == 2 else { throw .badRequest }
             wish.families = [.v4, .v6].filter { policy.addresses[$0] != nil }
             if wish.families.count == 1 {
                 wish.missingFamily = MissingFamily(

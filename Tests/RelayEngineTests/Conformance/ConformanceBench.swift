@@ -43,7 +43,7 @@ final class ConformanceBench {
 
     // MARK: - Messages
 
-    private func note(_ answer: RelayHarness.Answer?) -> Reply {
+    func note(_ answer: RelayHarness.Answer?) -> Reply {
         lastAnswer = answer
         lastReply = answer.map { $0.code.map { .refused($0.rawValue) } ?? .success } ?? .silence
         return lastReply

@@ -23,6 +23,9 @@ struct Requirement: CustomTestStringConvertible, Sendable {
     @Test(arguments: Requirement.rfc8489)
     func rfc8489(_ requirement: Requirement) throws { try hold(requirement) }
 
+    @Test(arguments: Requirement.rfc8489Credentials)
+    func rfc8489Credentials(_ requirement: Requirement) throws { try hold(requirement) }
+
     @Test(arguments: Requirement.rfc8656Allocations)
     func rfc8656Allocations(_ requirement: Requirement) throws { try hold(requirement) }
 
@@ -41,7 +44,8 @@ struct Requirement: CustomTestStringConvertible, Sendable {
     /// No sentence stands there twice.
     @Test func everyRowIsOne() {
         let all =
-            Requirement.rfc8489 + Requirement.rfc8656Allocations + Requirement.rfc8656Relaying + Requirement.rfc8016
+            Requirement.rfc8489 + Requirement.rfc8489Credentials + Requirement.rfc8656Allocations
+            + Requirement.rfc8656Relaying + Requirement.rfc8016
         #expect(Set(all.map(\.testDescription)).count == all.count)
         #expect(all.count >= 100)
     }

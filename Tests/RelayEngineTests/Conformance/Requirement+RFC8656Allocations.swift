@@ -153,6 +153,10 @@ extension Requirement {
                 && Set($0.relayed.map(\.ip)) == [RelayHarness.relay, ConformanceBench.relayV6]
                 && !$0.has(.addressErrorCode)
         },
+        Requirement("draft-martinsen-tram-ssoda", "ADDITIONAL-ADDRESS-FAMILY under its former number asks for the same") {
+            $0.allocate { $0.append(.formerAdditionalAddressFamily, leadingByte: v6) } == .success
+                && $0.relayed.count == 2
+        },
         Requirement("RFC 8656 7.2", "of two families one will do: ADDRESS-ERROR-CODE with 440 for what is not there") {
             bench in
             bench.configure(onlyV4: true)
