@@ -133,6 +133,30 @@ import Testing
         group.shutdown()
     }
 
+    /// The alarm is set again for a timer that is due earlier, and behind one that was cancelled; a timer far ahead does not keep it.
+    @Test func `a loop that sleeps wakes up for the timer that is due next`() async throws {
+        let group = try EventLoopGroup(count: 1, name: "test")
+        let loop = group.loops[0]
+        let clock = ContinuousClock()
+        let elapsed = await clock.measure {
+            await loop.spawn {
+                loop.schedule(after: .seconds(3600)) {}
+                let cancelled = loop.schedule(after: .milliseconds(5)) {}
+                loop.cancel(cancelled)
+                try? await loop.sleep(for: .milliseconds(40))
+                try? await loop.sleep(for: .milliseconds(2))
+                let later = Task(executorPreference: loop) { try? await loop.sleep(for: .milliseconds(60)) }
+                await Task.yield()
+                try? await loop.sleep(for: .milliseconds(3))
+                await later.value
+            }.value
+        }
+        #expect(elapsed >= .milliseconds(102) && elapsed < .seconds(30))
+        // One for each that fired, one for the cancelled one, those of submitted work, and none in between.
+        #expect(loop.counters.iterations.value < 50)
+        group.shutdown()
+    }
+
     @Test func `a full queue of blocking work refuses`() async throws {
         let pool = BlockingPool(threads: 1, name: "pool", queueLimit: 1)
         let gate = BlockingGate()

@@ -65,6 +65,9 @@ public final class EventLoop: TaskExecutor, @unchecked Sendable {
     public let name: String
     private let epoll: Int32
     private let wakeUp: Int32
+    /// Ends a wait when the next timer is due. A timeout of the wait itself would be set up and taken down with every wait.
+    private let alarm: Int32
+    private var alarmAt = MonotonicInstant(nanoseconds: .max)
     private let foreign = Mutex(Foreign())
     private let hasWakeUp = Atomic<Bool>(false)
     private let isStopping = Atomic<Bool>(false)
@@ -101,15 +104,20 @@ public final class EventLoop: TaskExecutor, @unchecked Sendable {
         guard epoll >= 0 else { throw SystemError("epoll_create1") }
         wakeUp = skerry_eventfd()
         guard wakeUp >= 0 else { throw SystemError("eventfd") }
+        alarm = skerry_timerfd()
+        guard alarm >= 0 else { throw SystemError("timerfd_create") }
         cachedNow = MonotonicClock.now()
         timers = TimerWheel(now: cachedNow)
-        // Every write is told of once, so that nobody has to read the number.
-        let added = skerry_epoll_add(epoll, wakeUp, SKERRY_EPOLLIN | Readiness.edgeTriggered.rawValue, .max)
-        guard added == 0 else { throw SystemError("epoll_ctl", -added) }
+        // Every write, and every time that the alarm goes off, is told of once, so that nobody has to read the number.
+        for descriptor in [wakeUp, alarm] {
+            let added = skerry_epoll_add(epoll, descriptor, SKERRY_EPOLLIN | Readiness.edgeTriggered.rawValue, .max)
+            guard added == 0 else { throw SystemError("epoll_ctl", -added) }
+        }
         serialExecutor.loop = self
     }
 
     deinit {
+        Glibc.close(alarm)
         Glibc.close(wakeUp)
         Glibc.close(epoll)
     }
@@ -274,8 +282,8 @@ public final class EventLoop: TaskExecutor, @unchecked Sendable {
         defer { events.deallocate() }
         while !isStopping.load(ordering: .acquiring) {
             counters.activity.rest()
-            let count = skerry_epoll_wait(epoll, events, 256, waitNanoseconds())
-            precondition(count >= 0, "epoll_pwait2 failed")
+            let count = skerry_epoll_wait(epoll, events, 256, prepareToWait() ? 1 : 0)
+            precondition(count >= 0, "epoll_pwait failed")
             cachedNow = MonotonicClock.now()
             counters.beginIteration(events: Int(count))
             for position in 0..<Int(count) { dispatch(events[position]) }
@@ -302,11 +310,19 @@ public final class EventLoop: TaskExecutor, @unchecked Sendable {
         counters.activity.rest()
     }
 
-    private func waitNanoseconds() -> Int64 {
+    /// Whether there is nothing to do until an event comes; the alarm is set to the next timer.
+    private func prepareToWait() -> Bool {
         // Work of other threads that an earlier batch kept from being taken had its wake-up already.
-        if !local.isEmpty || nextRunning < running.count || hasWakeUp.load(ordering: .relaxed) { return 0 }
-        guard let deadline = timers.nextDeadline else { return -1 }
-        return max(0, (deadline - MonotonicClock.now()).nanoseconds)
+        if !local.isEmpty || nextRunning < running.count || hasWakeUp.load(ordering: .relaxed) { return false }
+        guard let deadline = timers.nextDeadline else { return true }
+        // Timers that the last iteration left.
+        if deadline <= cachedNow { return false }
+        // An alarm that goes off too early, because its timer was cancelled, costs one iteration.
+        if deadline < alarmAt || alarmAt <= cachedNow {
+            alarmAt = deadline
+            skerry_timerfd_set(alarm, deadline.nanoseconds)
+        }
+        return true
     }
 
     private func dispatch(_ event: skerry_event) {

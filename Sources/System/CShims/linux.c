@@ -12,6 +12,7 @@
 #include <sys/sendfile.h>
 #include <sys/signalfd.h>
 #include <sys/syscall.h>
+#include <sys/timerfd.h>
 #include <sys/uio.h>
 #include <time.h>
 #include <unistd.h>
@@ -35,17 +36,27 @@ int skerry_epoll_modify(int epoll, int descriptor, uint32_t events, uint64_t dat
 }
 int skerry_epoll_remove(int epoll, int descriptor) { return control(epoll, EPOLL_CTL_DEL, descriptor, 0, 0); }
 
-int skerry_epoll_wait(int epoll, skerry_event *events, int capacity, int64_t timeout_ns) {
+int skerry_epoll_wait(int epoll, skerry_event *events, int capacity, int waits) {
     struct epoll_event raw[256];
     if (capacity > 256) capacity = 256;
-    struct timespec timeout = {.tv_sec = timeout_ns / 1000000000, .tv_nsec = timeout_ns % 1000000000};
-    int count = epoll_pwait2(epoll, raw, capacity, timeout_ns < 0 ? NULL : &timeout, NULL);
+    // libc's call is a point of cancellation, which costs some nanoseconds on either side.
+    int count = (int)syscall(SYS_epoll_pwait, epoll, raw, capacity, waits ? -1 : 0, NULL, (size_t)8);
     if (count < 0) return errno == EINTR ? 0 : -errno;
     for (int i = 0; i < count; i++) {
         events[i].events = raw[i].events;
         events[i].data = raw[i].data.u64;
     }
     return count;
+}
+
+int skerry_timerfd(void) { return timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK); }
+
+void skerry_timerfd_set(int timer, uint64_t deadline_ns) {
+    // Zero would mean never.
+    if (deadline_ns == 0) deadline_ns = 1;
+    struct itimerspec deadline = {
+        .it_value = {.tv_sec = deadline_ns / 1000000000, .tv_nsec = deadline_ns % 1000000000}};
+    timerfd_settime(timer, TFD_TIMER_ABSTIME, &deadline, NULL);
 }
 
 int skerry_eventfd(void) { return eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK); }

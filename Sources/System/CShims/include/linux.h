@@ -25,8 +25,14 @@ int skerry_epoll_create(void);
 int skerry_epoll_add(int epoll, int descriptor, uint32_t events, uint64_t data);
 int skerry_epoll_modify(int epoll, int descriptor, uint32_t events, uint64_t data);
 int skerry_epoll_remove(int epoll, int descriptor);
-/// timeout_ns < 0 waits without end. Returns the number of events, or -errno.
-int skerry_epoll_wait(int epoll, skerry_event *events, int capacity, int64_t timeout_ns);
+/// Returns the number of events, or -errno.
+///
+/// waits: until there is one; else it only looks.
+int skerry_epoll_wait(int epoll, skerry_event *events, int capacity, int waits);
+
+/// Of the monotonic clock; readable once the time has come that it is set to, anew with each setting.
+int skerry_timerfd(void);
+void skerry_timerfd_set(int timer, uint64_t deadline_ns);
 
 int skerry_eventfd(void);
 ssize_t skerry_sendfile(int socket, int file, int64_t offset, size_t count);
