@@ -14,6 +14,7 @@ import os
 import pathlib
 import random
 import socket
+import ssl
 import struct
 import time
 
@@ -21,14 +22,14 @@ import lib_namespace
 import lib_relay
 from lib_checks import check, finish
 from lib_turn import (
-    ALLOCATE, BINDING, CHANNEL_BIND, CONNECT, CONNECTION_BIND, DATA_METHOD, INDICATION, PERMISSION, REFRESH, SEND, A, Closed, Peer,
+    ALLOCATE, BINDING, CHANNEL_BIND, CONNECT, CONNECTION_BIND, COOKIE, DATA_METHOD, INDICATION, PERMISSION, REFRESH, SEND, A, Closed, Peer, Stream,
     attribute, channel_number, family, lifetime, transport)
 
 PORT, TLS_PORT = 3478, 5349
 BATCH = 200
 GROWTH_BYTES = 8 << 20
 # Of all messages; the streams are begun again whenever the relay has had enough of one.
-SHARES = {"udp": 1.0}
+SHARES = {"udp": 0.6, "tcp": 0.25, "tls": 0.1, "dtls": 0.05}
 
 
 class Mutator:
@@ -117,6 +118,15 @@ class Mutator:
         return bytes(data)
 
 
+class Local(lib_relay.Edge):
+    """In the namespace nobody verifies a certificate."""
+
+    def link(self, kind="udp", host=None, source=None):
+        if kind != "tls":
+            return super().link(kind, host, source)
+        return Stream((self.host, self.tls_port), source, ssl._create_unverified_context())
+
+
 class Sender:
     """Sends by one transport, and waits after every batch until the relay has gone through it."""
 
@@ -138,29 +148,35 @@ class Sender:
         while count > 0:
             mutator = Mutator(self.client, self.random)
             batch = [mutator.message() for _ in range(BATCH)]
-            if self.client.link.is_stream:
-                batch = [self.framed(one) if self.random.random() < 0.99 else one for one in batch]
+            # What a stream carries keeps its frames, since the relay closes one in which it cannot tell messages apart.
+            is_framed = self.client.link.is_stream and self.random.random() < 0.95
             try:
                 if self.random.random() < 0.2:
                     self.client.refresh(0)
                 for one in batch:
-                    self.client.link.send(one)
-                if self.await_relay() == 437:
+                    if is_framed:
+                        one = self.framed(one)
+                    if one:
+                        self.client.link.send(one)
+                if self.client.link.is_stream and not is_framed:
+                    self.begin()
+                elif self.await_relay() == 437:
                     self.client.allocate()
-            except (Closed, OSError):
-                # A stream whose messages cannot be told apart any more is closed, and so is a time-out of one.
-                if not self.client.link.is_stream:
-                    raise
+            except (Closed, ConnectionError, ssl.SSLError) as error:
+                if is_framed or not self.client.link.is_stream:
+                    raise RuntimeError(f"{self.kind}: the relay has closed a stream of whole messages") from error
                 self.begin()
             count -= len(batch)
 
     @staticmethod
     def framed(data):
-        """With the length that is its own."""
+        """With the length that is its own and what else a stream is read by; nothing where that is not to be had."""
         data += b"\0" * (-len(data) % 4)
-        if len(data) < 20 or data[0] & 0xC0:
-            return data if len(data) >= 4 and data[0] & 0xC0 == 0x40 and struct.unpack_from(">H", data, 2)[0] == len(data) - 4 else b""
-        return data[:2] + struct.pack(">H", len(data) - 20) + data[4:]
+        if len(data) >= 20 and data[0] < 4:  # RFC 7983
+            return data[:2] + struct.pack(">HI", len(data) - 20, COOKIE) + data[8:]
+        if len(data) >= 4 and data[0] & 0xF0 == 0x40:
+            return data[:2] + struct.pack(">H", len(data) - 4) + data[4:]
+        return b""
 
     def await_relay(self):
         answer = self.client.ask(REFRESH)
@@ -188,8 +204,11 @@ def main():
     options = parser.parse_args()
     lib_namespace.World()
     with lib_namespace.development_start() as dev, concurrent.futures.ProcessPoolExecutor(2) as pool:
-        relay = lib_relay.Edge(dev, 0, {
-            "listen_addresses": f'["{lib_namespace.HERE}:{PORT}"]', "relay_addresses": f"[{lib_namespace.HERE}]", "allow_loopback_peers": "false"})
+        relay = Local(dev, 0, {
+            "listen_addresses": f'["{lib_namespace.HERE}:{PORT}"]', "tls_listen_addresses": f'["{lib_namespace.HERE}:{TLS_PORT}"]',
+            "relay_addresses": f"[{lib_namespace.HERE}]", "allow_loopback_peers": "false",
+            # All come from one address, again and again.
+            "unauthenticated_answers_per_second": 100_000, "unauthenticated_answers_burst": 100_000})
         relay.host, relay.port, relay.tls_port = lib_namespace.HERE, PORT, TLS_PORT
         process, relay.process = relay.process, None    # what is handed to the workers
         for kind in options.transport or SHARES:
@@ -199,7 +218,7 @@ def main():
             failure = ""
             try:
                 list(pool.map(work, [(relay, kind, options.seed + index, count) for index in (0, 1)]))
-            except (OSError, Closed) as error:
+            except (OSError, RuntimeError, Closed) as error:
                 failure = repr(error)
             check(f"{kind}: {2 * count} messages in {time.monotonic() - began:.0f} s, and it answers", not failure, failure)
             check(f"{kind}: the process goes on", process.poll() is None, process.poll())
