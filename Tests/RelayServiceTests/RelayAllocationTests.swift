@@ -57,7 +57,8 @@ import Testing
         try await withRelay(loopCount: 1) { relay in
             let credentials = try relay.credentials
             let client = try BlockingTURNClient(
-                server: relay.service.listenAddresses[0], username: credentials.username, password: credentials.credential)
+                server: relay.service.listenAddresses[0], username: credentials.username,
+                password: credentials.credential)
             let peer = try LoopbackSocket()
             try peer.connect(to: client.allocate())
             try client.createPermission(for: peer.localAddress)

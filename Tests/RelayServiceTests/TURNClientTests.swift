@@ -32,7 +32,8 @@ import Testing
             $0.relayAddresses = [.loopbackV4]
         }) { relay in
             for last in UInt32(1)...3 {
-                let server = SocketAddress(IPAddress(v4: 0x7F00_0000 | last), port: relay.service.listenAddresses[0].port)
+                let server = SocketAddress(
+                    IPAddress(v4: 0x7F00_0000 | last), port: relay.service.listenAddresses[0].port)
                 let client = try TURNClient(server: server, login: try login(relay), loop: relay.loops.loops[0])
                 // It takes answers from that address alone.
                 try await client.start()

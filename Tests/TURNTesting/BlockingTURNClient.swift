@@ -13,8 +13,9 @@ package final class BlockingTURNClient {
         }
     }
 
-    /// Connected to the server.
-    package let socket: LoopbackSocket
+    /// Connected to the server. Another one is another client's address, with the same credentials.
+    package var socket: LoopbackSocket
+    private let server: SocketAddress
     private let username: String
     private let password: String
     private var realm = ""
@@ -22,6 +23,7 @@ package final class BlockingTURNClient {
     private var key: LongTermKey?
 
     package init(server: SocketAddress, username: String, password: String, bufferBytes: Int32? = nil) throws {
+        self.server = server
         socket = try LoopbackSocket(bufferBytes: bufferBytes)
         try socket.connect(to: server)
         self.username = username
@@ -31,6 +33,12 @@ package final class BlockingTURNClient {
     /// Whether the server answers at all.
     package func isAnswered(timeoutMs: Int32) -> Bool {
         (try? request(.binding, timeoutMs: timeoutMs) { _ in }) != nil
+    }
+
+    /// Comes from another port.
+    package func move() throws {
+        socket = try LoopbackSocket()
+        try socket.connect(to: server)
     }
 
     /// - Returns: the relayed transport address.
@@ -56,8 +64,8 @@ package final class BlockingTURNClient {
         }
     }
 
-    /// Asks, and once more when told realm and nonce.
-    private func perform(
+    /// Asks, and once more, with credentials, when told realm and nonce.
+    package func perform(
         _ method: STUNMethod, _ body: (inout STUNWriter) -> Void, read: (borrowing STUNMessage) -> Void = { _ in }
     ) throws {
         do {

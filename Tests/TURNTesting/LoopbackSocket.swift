@@ -68,6 +68,22 @@ package final class LoopbackSocket {
         }
     }
 
+    /// Takes the next datagram for where it came from.
+    package func source(timeoutMs: Int32 = 5000) -> SocketAddress? {
+        var poll = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
+        guard Glibc.poll(&poll, 1, timeoutMs) == 1 else { return nil }
+        var source = sockaddr_in()
+        var count = socklen_t(MemoryLayout<sockaddr_in>.size)
+        let received = withUnsafeMutablePointer(to: &source) {
+            $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+                recvfrom(descriptor, nil, 0, Int32(MSG_DONTWAIT), $0, &count)
+            }
+        }
+        guard received >= 0 else { return nil }
+        return SocketAddress(
+            IPAddress(v4: UInt32(bigEndian: source.sin_addr.s_addr)), port: UInt16(bigEndian: source.sin_port))
+    }
+
     /// The next datagram that is no answer to a request: a request that was sent again on a busy machine is answered again.
     package func receiveRelayed(timeoutMs: Int32 = 5000) -> [UInt8]? {
         while let datagram = receive(timeoutMs: timeoutMs) {

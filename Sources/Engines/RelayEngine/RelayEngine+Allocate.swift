@@ -110,15 +110,16 @@ extension RelayEngine {
     /// Installs the allocation, and writes the answer into `output`.
     ///
     /// - Parameter credit: what the quota has said that it may relay.
+    /// - Returns: its number among the mobile ones too, 0 where it is not mobile.
     public mutating func completeAllocation(
         _ pending: PendingAllocation, _ opened: OpenedRelay, _ credit: BandwidthCredit = BandwidthCredit(),
         now: MonotonicInstant,
         into output: UnsafeMutableRawBufferPointer
-    ) -> (AllocationID, responseCount: Int) {
+    ) -> (AllocationID, mobilityNumber: UInt64, responseCount: Int) {
         let number = pending.wantsMobility ? takeMobilityNumber() : 0
         let id = allocations.insert(Allocation(pending, opened, credit, mobilityNumber: number, now: now))
         statistics.allocationsOpened[Int(pending.tuple.transport.rawValue)] += 1
-        return (id, succeed(Answer(pending, output: output), id))
+        return (id, number, succeed(Answer(pending, output: output), id))
     }
 
     /// Writes the refusal into `output`.

@@ -60,15 +60,19 @@ extension RelayEngine {
     }
 
     /// Gives up the allocation whose client has arrived at a 5-tuple of another event loop.
-    public mutating func depart(to tuple: FiveTuple) -> (id: AllocationID, AllocationInTransit)? {
+    ///
+    /// - Returns: its id here, and its number.
+    public mutating func depart(
+        to tuple: FiveTuple
+    ) -> (id: AllocationID, mobilityNumber: UInt64, AllocationInTransit)? {
         guard let id = allocations.id(of: tuple), allocations[id].nextTuple == tuple else { return nil }
         arrive(id, at: tuple)
-        return (id, AllocationInTransit(allocations.remove(id)))
+        return (id, allocations[id].mobilityNumber, AllocationInTransit(allocations.remove(id)))
     }
 
     /// Takes over an allocation from another event loop.
     ///
-    /// - Returns: its id here; or what was closed, because the 5-tuple has got another allocation meanwhile.
+    /// - Returns: its id here; and what was closed, because the 5-tuple has got another allocation meanwhile.
     public mutating func install(
         _ transit: AllocationInTransit, now: MonotonicInstant
     ) -> (id: AllocationID, displaced: Closed?)? {

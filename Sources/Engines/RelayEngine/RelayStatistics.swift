@@ -47,6 +47,8 @@ public struct RelayStatistics: Sendable {
     public internal(set) var allocationsClosed = [UInt64](repeating: 0, count: RelayEngine.EndReason.allCases.count)
     /// Allocations whose client has come from another 5-tuple (RFC 8016).
     public internal(set) var moves: UInt64 = 0
+    /// What the network said about datagrams to peers, and clients were told.
+    public internal(set) var networkErrors: UInt64 = 0
     /// By `RelayDropReason.rawValue`.
     public internal(set) var drops = [UInt64](repeating: 0, count: RelayDropReason.allCases.count)
     /// By transport, and in that by code.

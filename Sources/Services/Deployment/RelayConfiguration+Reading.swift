@@ -15,6 +15,7 @@ extension RelayService.Configuration {
         section.read("max_bytes_per_second", &maxBytesPerSecond, in: 0...1 << 40)
         section.read("max_bytes_per_second_per_tenant", &maxBytesPerSecondPerTenant, in: 0...1 << 40)
         section.read("max_bytes_per_second_per_user", &maxBytesPerSecondPerUser, in: 0...1 << 40)
+        section.read("max_reserved_ports", &maxReservedPorts, in: 1...65_535)
         section.read("default_lifetime_seconds", &defaultLifetimeSeconds, in: 1...86_400)
         section.read("max_lifetime_seconds", &maxLifetimeSeconds, in: 1...86_400)
         section.read("max_permissions_per_allocation", &maxPermissionsPerAllocation, in: 1...4096)

@@ -6,33 +6,40 @@ import STUN
 /// Requests of clients, and the relay sockets that they ask for.
 extension RelayLoop {
     func answer(_ request: RawSpan, from tuple: FiveTuple) {
-        let outcome = engine.answer(request, from: tuple, now: loop.now, wallTime: WallClock.now(), into: output)
-        switch outcome {
-        case .silence:
-            return
-        case .respond(let count), .elsewhere(_, let count):
-            respond(count, to: tuple)
-        case .respondBy(let other, let count):
-            respond(count, to: other)
-        case .closeRelay(let closed, let count):
-            close(closed)
-            respond(count, to: tuple)
-        case .closeFamily(let id, let family, let port, let count):
-            if let overflows = relays[Int(id.index)]?.close(family) { shared.metrics.overflowed(overflows) }
-            shared.ports.close(port, family)
-            respond(count, to: tuple)
-        case .openRelay(let pending, let former):
-            if let former { close(former) }
-            respond(open(pending), to: tuple)
-        // Nobody is asked unless the realm says so.
-        case .ask:
-            return
-        }
+        if let (count, tuple) = serve(request, from: tuple) { respond(count, to: tuple) }
     }
 
     /// Sends what stands in `output`.
     func respond(_ count: Int, to tuple: FiveTuple) {
         respond(UnsafeMutableRawBufferPointer(rebasing: output[..<count]), to: tuple, isAnswer: true)
+    }
+
+    /// - Returns: the size of the answer in `output`, and where it goes; nil when there is none now.
+    func serve(_ request: RawSpan, from tuple: FiveTuple) -> (count: Int, to: FiveTuple)? {
+        let outcome = engine.answer(request, from: tuple, now: loop.now, wallTime: WallClock.now(), into: output)
+        switch outcome {
+        case .silence:
+            return nil
+        case .respond(let count):
+            return (count, tuple)
+        case .respondBy(let other, let count):
+            return (count, other)
+        case .elsewhere(let number, let refusal):
+            return handOver(request, from: tuple, about: number) ? nil : (refusal, tuple)
+        case .closeRelay(let closed, let count):
+            close(closed)
+            return (count, tuple)
+        case .closeFamily(let id, let family, let port, let count):
+            if let overflows = relays[Int(id.index)]?.close(family) { shared.metrics.overflowed(overflows) }
+            shared.ports.close(port, family)
+            return (count, tuple)
+        case .openRelay(let pending, let former):
+            if let former { close(former) }
+            return (open(pending), tuple)
+        // Nobody is asked unless the realm says so.
+        case .ask:
+            return nil
+        }
     }
 
     /// - Returns: the size of the answer in `output`.
@@ -49,48 +56,78 @@ extension RelayLoop {
         for family in opened.ports.families {
             if let port = opened.ports[family] { shared.ports.open(port, family) }
         }
-        let (id, count) = engine.completeAllocation(pending, opened, credit, now: loop.now, into: output)
-        sockets.id = id
-        while relays.count <= Int(id.index) { relays.append(nil) }
-        relays[Int(id.index)] = sockets
+        let (id, number, count) = engine.completeAllocation(pending, opened, credit, now: loop.now, into: output)
+        place(sockets, id, mobilityNumber: number)
         shared.audit.opened(
             RelaySession.Name(loop: index, id: id), pending, relayed: opener.policy.addresses.relayed(opened.ports),
             now: loop.now)
         return count
     }
 
-    /// - Returns: nil when there is no port for any family.
-    private func openSockets(_ pending: PendingAllocation) -> (RelaySockets, OpenedRelay)? {
-        guard pending.portWish == .any || pending.portWish == .even else { return nil }
-        let sockets = RelaySockets()
-        var missing = pending.missingFamily
-        for family in pending.families {
-            if let socket = opener.open(family, even: pending.portWish == .even), start(socket, sockets) {
-                sockets[family] = socket
-            } else {
-                missing = MissingFamily(family, .insufficientCapacity)
-            }
-        }
-        let ports = sockets.ports
-        guard !ports.families.isEmpty else {
-            logger.warning("no relay port could be opened")
-            return nil
-        }
-        return (sockets, OpenedRelay(ports: ports, missingFamily: missing))
+    /// Has the sockets be those of an allocation.
+    func place(_ sockets: RelaySockets, _ id: AllocationID, mobilityNumber: UInt64) {
+        sockets.id = id
+        while relays.count <= Int(id.index) { relays.append(nil) }
+        relays[Int(id.index)] = sockets
+        shared.rememberMobile(mobilityNumber, at: index)
     }
 
-    /// Has the socket receive from peers.
-    private func start(_ socket: UDPSocket, _ sockets: RelaySockets) -> Bool {
-        warnOfBuffers(socket.grantedBufferBytes)
+    /// - Returns: nil when there is no port for any family.
+    private func openSockets(_ pending: PendingAllocation) -> (RelaySockets, OpenedRelay)? {
+        let sockets = RelaySockets()
+        var opened = OpenedRelay(ports: AllocatedPorts(), missingFamily: pending.missingFamily)
+        switch pending.portWish {
+        case .reserved(let token):
+            guard let kept = shared.takeReserved(token, for: pending.user, now: loop.now) else { return nil }
+            guard let socket = kept.move(to: loop, statistics: listeners[0].statistics) else { return nil }
+            adopt(socket, into: sockets)
+        case .evenAndNext:
+            guard let family = pending.families.first, !shared.hasNoRoomForReservations,
+                let (socket, next) = opener.openPair(family)
+            else { return nil }
+            adopt(socket, into: sockets)
+            opened.reservationToken = shared.reserve(ReservedPort(next), for: pending.user, now: loop.now)
+        case .any, .even:
+            for family in pending.families {
+                if let socket = opener.open(family, even: pending.portWish == .even) {
+                    adopt(socket, into: sockets)
+                } else {
+                    opened.missingFamily = MissingFamily(family, .insufficientCapacity)
+                }
+            }
+        }
+        opened.ports = sockets.ports
+        guard !opened.ports.families.isEmpty else {
+            shared.warnOfPorts(logger, now: loop.now)
+            return nil
+        }
+        return (sockets, opened)
+    }
+
+    /// Has the socket receive from peers, as one of an allocation's.
+    func adopt(_ socket: UDPSocket, into sockets: RelaySockets) {
         do {
-            try socket.start(onError: { [shared] _ in shared.metrics.unreachable(.peers) }) {
-                [self] datagram, peer, _ in
+            try socket.start(onError: { [self] error in tell(error, sockets.id) }) { [self] datagram, peer, _ in
                 if let id = sockets.id { receiveFromPeer(datagram, from: peer, id) }
             }
-            return true
+            sockets[socket.localAddress.ip.family] = socket
+            checkBuffers(of: socket)
         } catch {
+            logger.warning("a relay socket cannot receive", metadata: ["error": "\(error)"])
             socket.close()
-            return false
+        }
+    }
+
+    /// What the network says about a datagram to a peer.
+    private func tell(_ error: DatagramError, _ id: AllocationID?) {
+        shared.metrics.unreachable(.peers)
+        guard let id, let icmp = error.icmp else { return }
+        let told = engine.receiveError(
+            id,
+            RelayEngine.NetworkError(peer: error.destination, type: icmp.type, code: icmp.code, mtu: error.mtu),
+            now: loop.now, into: output)
+        if let (count, tuple) = told {
+            respond(UnsafeMutableRawBufferPointer(rebasing: output[..<count]), to: tuple, isAnswer: false)
         }
     }
 }

@@ -28,6 +28,8 @@ final class RelayLoop: @unchecked Sendable {
     /// Of this loop, in the order of the addresses. Set before `start`.
     var dtlsFronts: [RelayDTLSFront] = []
     private(set) var hasEnded = false
+    /// Clients that have said they come from a 5-tuple of this loop with an allocation of another.
+    var arrivals: [FiveTuple: Arrival] = [:]
     /// Answers are written here.
     let output = UnsafeMutableRawBufferPointer.allocate(byteCount: RelayEngine.maxAnswerByteCount, alignment: 8)
     /// What the listeners and the sockets of the allocations count in.
@@ -35,7 +37,7 @@ final class RelayLoop: @unchecked Sendable {
     private var carried = RelayStatistics()
     private var carriedDrops = [UInt64](repeating: 0, count: DatagramDrop.allCases.count)
     private var carriedOverflows: UInt32 = 0
-    private var hasWarnedOfBuffers = false
+    private var hasCheckedBuffers = false
     private var timer: TimerID?
 
     /// - Parameter listeners: of this loop, at least one, in the same order on every loop.
@@ -110,6 +112,8 @@ final class RelayLoop: @unchecked Sendable {
 
     private func tick() {
         for closed in engine.expire(now: loop.now) { close(closed) }
+        forgetArrivals()
+        shared.expireReservations(now: loop.now)
         carryStatistics()
         timer = loop.schedule(after: .seconds(1)) { [self] in tick() }
     }
@@ -142,6 +146,7 @@ final class RelayLoop: @unchecked Sendable {
 
     /// Takes a message from a client, whatever brought it: valid, and writable, during the call.
     func receive(_ message: UnsafeMutableRawBufferPointer, from tuple: FiveTuple) {
+        if !arrivals.isEmpty, meets(message, from: tuple) { return }
         switch engine.receive(message.bytes, from: tuple, now: loop.now) {
         case .none:
             return
@@ -204,6 +209,7 @@ final class RelayLoop: @unchecked Sendable {
         let index = Int(closed.id.index)
         if let overflows = relays[index]?.close() { shared.metrics.overflowed(overflows) }
         relays[index] = nil
+        shared.forgetMobile(closed.mobilityNumber)
         for family in closed.ports.families {
             if let port = closed.ports[family] { shared.ports.close(port, family) }
         }
@@ -213,9 +219,12 @@ final class RelayLoop: @unchecked Sendable {
             relayed: opener.policy.addresses.relayed(closed.ports), now: loop.now)
     }
 
-    func warnOfBuffers(_ granted: Int) {
-        guard granted < opener.bufferBytes, !hasWarnedOfBuffers else { return }
-        hasWarnedOfBuffers = true
+    /// Says once where the kernel gives less than is configured; what it gives the first socket it gives the others.
+    func checkBuffers(of socket: UDPSocket) {
+        guard !hasCheckedBuffers else { return }
+        hasCheckedBuffers = true
+        let granted = socket.grantedBufferBytes
+        guard granted < opener.bufferBytes else { return }
         logger.warning(
             "the kernel gives relay sockets smaller queues than are configured",
             metadata: ["bytes": "\(granted)", "configured": "\(opener.bufferBytes)"])

@@ -60,6 +60,8 @@ extension RelayService {
         package var maxBytesPerSecondPerTenant = 0
         /// The same for each user.
         package var maxBytesPerSecondPerUser = 0
+        /// Ports that clients may have reserved for a later allocation (EVEN-PORT), each for 30 s; 508 beyond.
+        package var maxReservedPorts = 256
         /// Life of an allocation whose client asks for no longer one.
         package var defaultLifetimeSeconds = 600
         /// The longest life that a client may ask for.

@@ -64,6 +64,7 @@ package final class RelayService: Service {
                 maxConnections: configuration.maxConnections,
                 maxStrangersPerPrefix: configuration.maxUnauthenticatedConnectionsPerPrefix),
             streamLimits: StreamLimits(configuration),
+            maxReservations: configuration.maxReservedPorts,
             metrics: RelayMetrics(metrics),
             audit: RelayAudit(
                 maxRecordsPerSecond: configuration.maxAuditRecordsPerSecond, logger: logger.child("relay-audit"),
@@ -112,6 +113,7 @@ package final class RelayService: Service {
             backlog: configuration.listenBacklog)
         self.relayLoops = relayLoops
         self.tls = tls
+        shared.meet(relayLoops)
     }
 
     /// Shows other certificates to clients that come from here on.
@@ -155,6 +157,7 @@ package final class RelayService: Service {
 
     /// Relays until the shutdown is requested; then lets allocations go on until they end or the drain timeout is over.
     package func run(until shutdown: Shutdown) async throws {
+        defer { shared.part() }
         do {
             try await relay(until: shutdown)
         } catch {
@@ -215,34 +218,6 @@ package final class RelayService: Service {
     package var connectionCount: Int { shared.admission.total }
 }
 
-/// What the loops of a relay share.
-final class RelaySharedState: Sendable {
-    let ports = RelayedPorts()
-    let metrics: RelayMetrics
-    let audit: RelayAudit
-    let admission: StreamAdmission
-    let streamLimits: StreamLimits
-    let isDraining = Atomic<Bool>(false)
-    private let quota: Mutex<AllocationQuota>
-
-    init(
-        quota: AllocationQuota, admission: StreamAdmission, streamLimits: StreamLimits, metrics: RelayMetrics,
-        audit: RelayAudit
-    ) {
-        self.quota = Mutex(quota)
-        self.admission = admission
-        self.streamLimits = streamLimits
-        self.metrics = metrics
-        self.audit = audit
-    }
-
-    func withQuota<Result>(_ body: (inout sending AllocationQuota) -> sending Result) -> sending Result {
-        quota.withLock(body)
-    }
-
-    var allocationCount: Int { quota.withLock { $0.total } }
-}
-
 extension RelayService.Configuration {
     private func require(_ condition: Bool, _ message: String) throws {
         if !condition { throw EdgeError(.invalid, message, side: .internal) }
@@ -296,7 +271,7 @@ extension RelayService.Configuration {
             "an allocation's default life has to be at most the longest life, and that at most a day")
         try require(
             [
-                nonceLifetimeMs, maxAllocations, maxAllocationsPerTenant, maxAllocationsPerUser,
+                nonceLifetimeMs, maxReservedPorts, maxAllocations, maxAllocationsPerTenant, maxAllocationsPerUser,
                 maxPermissionsPerAllocation,
                 maxChannelsPerAllocation, maxConnections, maxUnauthenticatedConnectionsPerPrefix,
                 Int(handshakeTimeoutMs), Int(unauthenticatedTimeoutMs), connectionQueueBytes, listenBacklog,

@@ -53,7 +53,18 @@ struct RelayPortOpener {
         return nil
     }
 
-    func open(_ family: IPAddress.Family, _ port: UInt16) -> UDPSocket? {
+    /// A socket at an even port, and one at the next higher, which does not receive yet.
+    func openPair(_ family: IPAddress.Family) -> (UDPSocket, UDPSocket)? {
+        for _ in 0..<Self.maxTries {
+            let port = UInt16.random(in: ports) & ~1
+            guard port >= ports.lowerBound, port < ports.upperBound, let first = open(family, port) else { continue }
+            if let second = open(family, port + 1) { return (first, second) }
+            first.close()
+        }
+        return nil
+    }
+
+    private func open(_ family: IPAddress.Family, _ port: UInt16) -> UDPSocket? {
         guard !policy.isOwnPort(port), let address = policy.addresses[family] else { return nil }
         return try? UDPSocket(
             bind: SocketAddress(address.bound, port: port), on: loop, bufferBytes: bufferBytes, statistics: statistics)
