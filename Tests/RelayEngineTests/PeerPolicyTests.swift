@@ -233,4 +233,60 @@ import Testing
         #expect(policy.permits(SocketAddress(address, port: 53)))
         #expect(address.carriedV4(translatedBy: Self.networks(prefix)).contains(IPAddress("9.9.9.33")!))
     }
+
+    // MARK: - Whatever carries an address
+
+    /// Every form that carries IPv4, with all else in it made up.
+    private static let forms: [@Sendable (UInt64, inout SplitMix) -> IPAddress] = [
+        { v4, _ in IPAddress(v6High: 0, low: v4) },
+        { v4, _ in IPAddress(v6High: 0, low: 0xFFFF_0000_0000 | v4) },
+        { v4, _ in IPAddress(v6High: 0, low: 0xFFFF_0000_0000_0000 | v4) },
+        { v4, _ in IPAddress(v6High: 0x0064_FF9B_0000_0000, low: v4) },
+        { v4, random in IPAddress(v6High: 0x0064_FF9B_0001_0000 | .random(in: 0...0xFFFF, using: &random), low: v4) },
+        { v4, random in
+            IPAddress(v6High: 0x2002 << 48 | v4 << 16 | .random(in: 0...0xFFFF, using: &random), low: random.next())
+        },
+        { v4, random in IPAddress(v6High: 0x2001_0000 << 32 | v4, low: random.next()) },
+        { v4, random in
+            IPAddress(
+                v6High: 0x2001_0000 << 32 | random.next() >> 32, low: random.next() << 32 | (v4 ^ 0xFFFF_FFFF))
+        },
+        { v4, random in IPAddress(v6High: 0x2A00 << 48 | random.next() >> 16, low: 0x5EFE << 32 | v4) },
+        { v4, random in IPAddress(v6High: 0x2600 << 48 | random.next() >> 16, low: 0x0200_5EFE << 32 | v4) },
+        { v4, random in
+            let v6 = IPAddress("2002:808:808::")!
+            return IPAddress(v6High: v6.high | .random(in: 0...0xFFFF, using: &random), low: 0x5EFE << 32 | v4)
+        },
+        { v4, _ in IPAddress(v6High: 0x2001_0470_0122_0344, low: v4) },
+        { v4, random in
+            IPAddress(
+                v6High: 0x2001_0470_0122 << 16 | v4 >> 16,
+                low: (v4 & 0xFFFF) << 40 | .random(in: 0...0xFF_FFFF_FFFF, using: &random))
+        },
+    ]
+
+    /// What is refused in the plain form is refused in all others, even where every IPv6 address is allowed; and what an
+    /// operator denies as well.
+    ///
+    /// Not 0.0.0.1: what looks like it is ::1.
+    @Test(
+        arguments: RefusedPeers.all.filter { !$0.contains(":") && $0 != "0.0.0.1" } + ["8.8.4.4", "8.8.4.5", "9.9.9.9"])
+    func noFormReachesMore(text: String) throws {
+        let plain = try #require(IPAddress(text))
+        let policy = Self.policy { rules in
+            rules.allowed = Self.networks("::/0")
+            rules.denied = Self.networks("9.9.9.0/24")
+            rules.ownAddresses = OwnAddresses([IPAddress("8.8.4.5")!])
+            rules.translationPrefixes = Self.networks("2001:470:122:344::/96", "2001:470:122::/48")
+            rules.allowsLoopback = true
+        }
+        var random = SplitMix(state: plain.low)
+        for form in Self.forms {
+            for _ in 0..<20 {
+                let address = form(plain.low, &random)
+                let isPermitted = policy.permits(SocketAddress(address, port: 53))
+                #expect(!isPermitted, "\(address)")
+            }
+        }
+    }
 }
