@@ -1,18 +1,19 @@
 #!/usr/bin/env python3
-"""What no client made by others asks of a relay, by a client of this folder's own: every transport and family, both password
-algorithms, refusals.
+"""What no client made by others asks of a relay, by a client of this folder's own: reserved ports, two families, mobility from
+transport to transport and from loop to loop, both password algorithms, errors of the network.
 
 usage: turn_protocol.py [--dev var/dev.json] [--edge N] [--only NAME]…
        turn_protocol.py --coturn [--only NAME]…      what coturn's own server has of it
 
 Exits non-zero if anything is not right.
 """
+import os
 import struct
 
 import lib_relay
 from lib_checks import check, finish
 from lib_turn import (
-    ALLOCATE, BINDING, IPV4, IPV6, REFRESH, A, attribute, family, lifetime, peer_socket, transport)
+    ALLOCATE, BINDING, DATA_METHOD, IPV4, IPV6, REFRESH, A, attribute, family, lifetime, peer_socket, transport)
 
 KINDS = ["udp", "tcp", "tls", "dtls"]
 
@@ -65,6 +66,21 @@ def several(relay):
         check("tcp: messages byte by byte", [peer.recv(100) for _ in range(2)] == [b"00000", b"00001"])
 
 
+def reservations(relay):
+    with relay.client() as client, relay.client() as second, relay.client() as third, relay.client() as fourth:
+        first = client.allocate(attribute(A.EVEN_PORT, b"\x80"))
+        token, port = first.get(A.RESERVATION_TOKEN), first.address(A.XOR_RELAYED_ADDRESS)[1]
+        check("EVEN-PORT: an even port, and a token of eight bytes", port % 2 == 0 and token is not None and len(token) == 8, first)
+        taken = second.allocate(attribute(A.RESERVATION_TOKEN, token))
+        check("RESERVATION-TOKEN: the next port", taken.code == 0 and taken.address(A.XOR_RELAYED_ADDRESS)[1] == port + 1, taken)
+        with peer_socket() as peer:
+            second.permit(peer.getsockname())
+            check("which relays", echoes(second, peer))
+        check("a token serves once", third.allocate(attribute(A.RESERVATION_TOKEN, token)).code == 508)
+        check("no token with EVEN-PORT", fourth.allocate(attribute(A.RESERVATION_TOKEN, os.urandom(8)), attribute(A.EVEN_PORT, b"\0")).code == 400)
+        check("a made-up token", fourth.allocate(attribute(A.RESERVATION_TOKEN, os.urandom(8))).code == 508)
+
+
 def two_families(relay):
     additional = family(IPV6, A.ADDITIONAL_ADDRESS_FAMILY)
     with relay.client() as client, peer_socket("127.0.0.1") as four, peer_socket("::1") as six:
@@ -87,6 +103,54 @@ def two_families(relay):
             check("a peer of the other family is 443", client.permit(four.getsockname()).code == 443)
     with relay.client() as client:
         check("no such family is 440", client.allocate(family(9)).code == 440)
+
+
+def mobility(relay):
+    """From transport to transport, and from source port to source port: with several loops some of them change the loop."""
+    ticket_wanted = attribute(A.MOBILITY_TICKET)
+    with peer_socket() as peer:
+        old = relay.client()
+        allocated = old.allocate(ticket_wanted)
+        ticket, relayed = allocated.get(A.MOBILITY_TICKET), allocated.address(A.XOR_RELAYED_ADDRESS)
+        check("mobility: a ticket of at least 128 bits", ticket is not None and len(ticket) >= 16, allocated)
+        old.permit(peer.getsockname())
+        old.bind_channel(0x4000, peer.getsockname())
+        for step, kind in enumerate(["udp", "udp", "udp", "udp", "tcp", "tls", "dtls", "udp"]):
+            name = f"mobility: move {step + 1}, to {kind}"
+            new = relay.client(kind)
+            moved = new.refresh(600, attribute(A.MOBILITY_TICKET, ticket))
+            check(f"{name}: answered with a ticket", moved.code == 0 and moved.get(A.MOBILITY_TICKET) is not None, moved)
+            again = new.exchange(new.last)
+            check(f"{name}: a retransmission, too", again.code == 0 and again.get(A.MOBILITY_TICKET) is not None, again)
+            ticket = again.get(A.MOBILITY_TICKET)
+            new.send_channel(0x4000, b"from the new path %d" % step)
+            heard, source = peer.recvfrom(100)
+            check(f"{name}: the peer hears it from where it was", (heard, source) == (b"from the new path %d" % step, relayed), (heard, source))
+            peer.sendto(b"answer", source)
+            check(f"{name}: and is heard there", new.relayed() == (0x4000, b"answer"))
+            old.link.close()
+            old = new
+        with relay.client(name="mallory") as thief:
+            stolen = thief.refresh(600, attribute(A.MOBILITY_TICKET, ticket))
+            check("mobility: another's ticket is refused", stolen.code in (400, 441), stolen)
+        with relay.client() as forger:
+            forged = forger.refresh(600, attribute(A.MOBILITY_TICKET, os.urandom(len(ticket))))
+            check("mobility: a made-up ticket is refused", forged.code == 400, forged)
+        check("mobility: the allocation is still its owner's", old.refresh(0).code == 0)
+        old.link.close()
+
+
+def the_old_path(relay):
+    """Both paths serve until the new one is used."""
+    with relay.client() as old, relay.client() as new, peer_socket() as peer:
+        ticket = old.allocate(attribute(A.MOBILITY_TICKET)).get(A.MOBILITY_TICKET)
+        old.permit(peer.getsockname())
+        new.refresh(600, attribute(A.MOBILITY_TICKET, ticket))
+        old.send_data(peer.getsockname(), b"late")
+        check("mobility: what comes late on the old path is relayed", peer.recvfrom(100)[0] == b"late")
+        check("mobility: the new path is used", echoes(new, peer))
+        old.send_data(peer.getsockname(), b"too late")
+        check("mobility: from then on the old one is none", old.refresh(600).code == 437)
 
 
 def algorithms(relay):
@@ -114,6 +178,22 @@ def algorithms(relay):
         client.take_challenge(client.ask_once(ALLOCATE, transport()))
         client.nonce = client.nonce[:9] + b"AAAA" + client.nonce[13:]
         check("a cookie without its bits is stale or refused", client.ask_once(ALLOCATE, transport()).code in (400, 401, 438))
+
+
+def network_errors(relay):
+    with relay.client() as client:
+        client.allocate()
+        with peer_socket() as closed:
+            nobody = closed.getsockname()
+        client.permit(nobody)
+        client.send_data(nobody, b"is anybody there?")
+        told = client.indication(DATA_METHOD)
+        code = told.get(A.ICMP)
+        check("ICMP: port unreachable is told", code is not None and struct.unpack(">HH", code[:4])[1] == 3 << 9 | 3, told)
+        check("of that peer", told.address(A.XOR_PEER_ADDRESS) == nobody and told.get(A.DATA) is None, told)
+        with peer_socket() as peer:
+            client.permit(peer.getsockname())
+            check("and others are heard after it", echoes(client, peer))
 
 
 def fragments(relay):
@@ -144,7 +224,8 @@ def refusals(relay):
 
 
 PARTS = {
-    "basics": basics, "several": several, "families": two_families, "algorithms": algorithms, "fragments": fragments,
+    "basics": basics, "several": several, "reservations": reservations, "families": two_families, "mobility": mobility,
+    "old-path": the_old_path, "algorithms": algorithms, "icmp": network_errors, "fragments": fragments,
     "refusals": refusals,
 }
 
