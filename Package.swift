@@ -61,8 +61,8 @@ let floors: [Floor] = [
         Module(
             "Deployment",
             [
-                "Base", "Crypto", "Tokens", "ConfigurationFile", "Runtime", "HTTP", "RelayService", "MediaService",
-                "MediaWorkerService", "ConnectionService", "RouterService", "UplinkService", "AdminService",
+                "Base", "Crypto", "Tokens", "STUN", "RelayEngine", "ConfigurationFile", "Runtime", "HTTP", "RelayService",
+                "MediaService", "MediaWorkerService", "ConnectionService", "RouterService", "UplinkService", "AdminService",
             ]),
     ]),
     Floor("Apps", [  // configuration to services

@@ -21,8 +21,9 @@ public struct FiveTuple: Hashable, Sendable, BitwiseCopyable {
     public let transport: Transport
     /// Which of the node's listeners has the server's address.
     public let listener: UInt8
-    /// Which of the node's realms counts there, or for the name that the client has shown in TLS.
-    public let realm: UInt8
+    /// Which of the node's realms counts there, or for the name that the client has shown in TLS. Says nothing of who the client
+    /// is: 5-tuples that differ in it are equal.
+    public var realm: UInt8
 
     @inlinable
     public init(
@@ -33,6 +34,12 @@ public struct FiveTuple: Hashable, Sendable, BitwiseCopyable {
         self.transport = transport
         self.listener = listener
         self.realm = realm
+    }
+
+    @inlinable
+    public static func == (left: FiveTuple, right: FiveTuple) -> Bool {
+        left.client == right.client && left.server == right.server && left.transport == right.transport
+            && left.listener == right.listener
     }
 
     /// Feeds the client's address alone: servers and transports are few, and equality tells them apart.

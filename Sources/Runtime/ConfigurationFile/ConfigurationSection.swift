@@ -51,6 +51,11 @@ package final class ConfigurationSection {
         read(key, &value, "a path", parse: resolve)
     }
 
+    /// A list of files or directories.
+    package func readPaths(_ key: String, _ value: inout [String], maxCount: Int) {
+        read(key, &value, "a path", maxCount: maxCount, parse: resolve)
+    }
+
     /// One of the cases of an enumeration, by its raw value.
     package func read<Value: RawRepresentable & CaseIterable>(_ key: String, _ value: inout Value)
     where Value.RawValue == String {

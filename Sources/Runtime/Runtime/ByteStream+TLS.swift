@@ -1,8 +1,17 @@
 import Base
+import COpenSSL
 import CShims
 import Glibc
 
+/// The name that the client of a connection asks for.
+func serverName(askedOn connection: OpaquePointer) -> String? {
+    SSL_get_servername(connection, TLSEXT_NAMETYPE_host_name).map { String(cString: $0) }
+}
+
 extension ByteStream {
+    /// The name that the client has asked for (SNI, RFC 6066), after the handshake; nil without TLS or without a name.
+    public var requestedServerName: String? { session?.requestedServerName }
+
     /// Makes the handshake, as server or client after the context's role. What is in `inbound` is taken as its beginning.
     /// The peer's first bytes may stand in `inbound` afterwards; `receive` tells of them, too.
     ///

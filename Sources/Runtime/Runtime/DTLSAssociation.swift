@@ -42,6 +42,9 @@ public final class DTLSAssociation {
     /// The protocol chosen by ALPN (RFC 7301).
     public var applicationProtocol: String? { session.applicationProtocol }
 
+    /// The name that the client asks for (SNI, RFC 6066); nil without one.
+    public var requestedServerName: String? { session.requestedServerName }
+
     /// The name of the SRTP protection profile that was agreed on (RFC 5764 section 4.1.2).
     public var srtpProfile: String? { session.srtpProfile }
 

@@ -178,6 +178,9 @@ public final class DTLSSession {
         return String(decoding: UnsafeBufferPointer(start: name, count: Int(count)), as: UTF8.self)
     }
 
+    /// The name that the client asks for (SNI, RFC 6066), once open; nil without one.
+    public var requestedServerName: String? { serverName(askedOn: pointer) }
+
     /// The name of the SRTP protection profile (RFC 5764 section 4.1.2), as OpenSSL spells it; nil without one.
     public var srtpProfile: String? {
         SSL_get_selected_srtp_profile(pointer).map { String(cString: $0.pointee.name) }

@@ -15,6 +15,9 @@ final class TLSSession {
     /// Why nothing more can be opened or sealed.
     private(set) var failure: StreamError?
 
+    /// The name that the client asks for (SNI, RFC 6066), once the handshake is made; nil without one.
+    var requestedServerName: String? { serverName(askedOn: pointer) }
+
     /// - Parameter scratch: the loop's; it has to outlive the session.
     init(_ context: TLSContext, serverName: String?, scratch: TLSScratch) throws(StreamError) {
         let identities = context.current

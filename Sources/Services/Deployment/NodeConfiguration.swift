@@ -29,20 +29,19 @@ package struct NodeConfiguration: Equatable, Sendable {
     package var connection = ConnectionService.Configuration()
     package var worker = MediaWorkerPool.Configuration()
     package var relay = RelayService.Configuration()
-    /// The secret of TURN credentials: a text of at least 16 bytes, mode 0600.
-    package var relaySecretFile = ""
+    package var relayCredentials = RelayCredentialsConfiguration()
 
     /// - Throws: `ConfigurationError`, with everything that is wrong in the file.
     package static func load(_ path: String) throws(ConfigurationError) -> NodeConfiguration {
         try ConfigurationFile.load(path, NodeConfiguration.init)
     }
 
-    /// The relay's configuration with its secret.
+    /// The relay's configuration with its credentials.
     ///
     /// - Throws: `EdgeError` that names the file which is wrong.
     package func loadRelay() throws -> RelayService.Configuration {
         var loaded = relay
-        loaded.sharedSecret = try SecretFile.readPassphrase(relaySecretFile)
+        try relayCredentials.load(into: &loaded)
         return loaded
     }
 
@@ -69,7 +68,7 @@ package struct NodeConfiguration: Equatable, Sendable {
         section.section("connection") { connection.read($0) }
         section.section("worker") { worker.read($0) }
         section.section("relay") { section in
-            section.readPath("secret_file", &relaySecretFile, isRequired: true)
+            relayCredentials.read(section)
             relay.read(section)
         }
         if region == NodeIdentity.centralRegion { section.reject("region", "\(region) is the centrals' own") }

@@ -3,11 +3,13 @@ import ConfigurationFile
 import RelayService
 
 extension RelayService.Configuration {
-    /// The secret is read from its own file, later.
+    /// Credentials are read from files of their own, later.
     mutating func read(_ section: ConfigurationSection) {
         readAddresses(section)
         section.read("realm", &realm, "a text of 1 to 40 bytes") { (1...40).contains($0.utf8.count) ? $0 : nil }
         section.read("credential_lifetime_seconds", &credentialLifetimeSeconds, in: 60...30 * 86_400)
+        section.read("max_authorizations", &maxAuthorizations, in: 1...1_000_000)
+        section.read("max_revocations", &maxRevocations, in: 1...1_000_000)
         section.read("nonce_lifetime_ms", &nonceLifetimeMs, in: 1000...86_400_000)
         section.read("max_allocations", &maxAllocations, in: 1...1_000_000)
         section.read("max_allocations_per_tenant", &maxAllocationsPerTenant, in: 1...1_000_000)

@@ -4,7 +4,7 @@ import Runtime
 /// Files that hold keys. They belong to the service's user alone.
 package enum SecretFile {
     /// - Throws: `EdgeError` that names the file, never its content.
-    package static func read(_ path: String) throws -> [UInt8] {
+    package static func read(_ path: String, limit: Int = 1 << 16) throws -> [UInt8] {
         do {
             let mode = try FileSystem.mode(of: path)
             guard mode & 0o077 == 0 else {
@@ -12,7 +12,7 @@ package enum SecretFile {
                 throw EdgeError(
                     .invalid, "\(path) has mode \(octal) and can be read by others; chmod 600 it", side: .internal)
             }
-            return try FileSystem.read(path, limit: 1 << 16)
+            return try FileSystem.read(path, limit: limit)
         } catch let error as SystemError {
             throw EdgeError(.io, "\(path) cannot be read", side: .internal, cause: error)
         }
@@ -28,6 +28,17 @@ package enum SecretFile {
         return secret
     }
 
+    /// A key of one of these sizes in bytes, in base64 or hexadecimal.
+    package static func readKey(_ path: String, sizes: [Int]) throws -> [UInt8] {
+        let text = String(decoding: try read(path), as: UTF8.self).filter { !$0.isWhitespace }
+        for key in [Hex.decode(text), Base64.decode(text), Base64.decode(text, .url)] {
+            if let key, sizes.contains(key.count) { return key }
+        }
+        let allowed = sizes.map { "\($0)" }.joined(separator: " or ")
+        throw EdgeError(
+            .invalid, "\(path) has to hold \(allowed) bytes in base64 or hexadecimal", side: .internal)
+    }
+
     /// A secret that others share as text, so that its characters are the key: at least 16 bytes, without the line's end.
     package static func readPassphrase(_ path: String) throws -> [UInt8] {
         var secret = try read(path)
@@ -39,7 +50,9 @@ package enum SecretFile {
     }
 
     /// A secret in text form, such as a private key in PEM.
-    package static func readText(_ path: String) throws -> String { try text(try read(path), path) }
+    package static func readText(_ path: String, limit: Int = 1 << 16) throws -> String {
+        try text(try read(path, limit: limit), path)
+    }
 
     /// What may be read by others, such as a certificate.
     package static func readPublicText(_ path: String) throws -> String {

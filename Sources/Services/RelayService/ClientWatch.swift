@@ -8,7 +8,7 @@ import Runtime
 /// Used on the loop alone.
 final class ClientWatch {
     private let relayLoop: RelayLoop
-    private let tuple: FiveTuple
+    let tuple: FiveTuple
     private let patience: Duration
     /// Breaks the watch's hold on the connection: called once at most.
     private var close: (() -> Void)?

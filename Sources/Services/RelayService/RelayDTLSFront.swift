@@ -70,8 +70,9 @@ final class RelayDTLSFront: DTLSServerHandler, @unchecked Sendable {
     }
 
     func association(_ association: DTLSAssociation, received record: UnsafeMutableRawBufferPointer) {
-        relayLoop.receive(record, from: tuple(association))
-        _ = watches[association.remoteAddress]?.heard()
+        guard let watch = watches[association.remoteAddress] else { return }
+        relayLoop.receive(record, from: watch.tuple)
+        _ = watch.heard()
     }
 
     func associationClosed(_ association: DTLSAssociation) {
@@ -84,6 +85,8 @@ final class RelayDTLSFront: DTLSServerHandler, @unchecked Sendable {
         let local = association.localAddress ?? socket.localAddress.ip
         return FiveTuple(
             client: association.remoteAddress, server: SocketAddress(local, port: socket.localAddress.port),
-            transport: .dtls, listener: listener)
+            transport: .dtls, listener: listener,
+            realm: relayLoop.realmChoice.realm(
+                of: .dtls, listener: listener, serverName: association.requestedServerName))
     }
 }

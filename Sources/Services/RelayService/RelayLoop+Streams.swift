@@ -17,9 +17,10 @@ extension RelayLoop {
     ///
     /// - Parameter tls: nil for plain TCP.
     func accept(_ stream: ByteStream, listener: UInt8, tls: TLSContext?) {
+        let transport: FiveTuple.Transport = tls == nil ? .tcp : .tls
         let tuple = FiveTuple(
-            client: stream.remoteAddress, server: stream.localAddress, transport: tls == nil ? .tcp : .tls,
-            listener: listener)
+            client: stream.remoteAddress, server: stream.localAddress, transport: transport, listener: listener,
+            realm: realmChoice.realm(of: transport, listener: listener))
         // Under TLS every connection costs a signature: strangers have as many as answers.
         guard !hasEnded, streams[tuple] == nil,
             tls == nil || engine.admitsStranger(tuple.client.ip, now: loop.now),

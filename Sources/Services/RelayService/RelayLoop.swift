@@ -13,8 +13,7 @@ final class RelayLoop: @unchecked Sendable {
     /// Of the event loop among those of the relay.
     let index: Int
     let listeners: [UDPSocket]
-    /// The realm that clients of each listener are asked for.
-    private let listenerRealms: [UInt8]
+    let realmChoice: RelayRealmChoice
     let opener: RelayPortOpener
     let shared: RelaySharedState
     let logger: Logger
@@ -49,7 +48,7 @@ final class RelayLoop: @unchecked Sendable {
         self.listeners = listeners
         loop = listeners[0].loop
         sockets = listeners[0].statistics
-        listenerRealms = configuration.listenAddresses.map { configuration.realm(listeningAt: $0) }
+        realmChoice = RelayRealmChoice(configuration)
         opener = RelayPortOpener(
             policy: engine.policy, ports: configuration.firstRelayPort...configuration.lastRelayPort,
             bufferBytes: configuration.relayBufferBytes, loop: listeners[0].loop, statistics: listeners[0].statistics)
@@ -96,7 +95,7 @@ final class RelayLoop: @unchecked Sendable {
     private func begin() throws {
         for (index, listener) in listeners.enumerated() {
             let (port, index) = (listener.localAddress.port, UInt8(index))
-            let realm = listenerRealms[Int(index)]
+            let realm = realmChoice.realm(of: .udp, listener: index)
             try listener.start(onError: { [shared] _ in shared.metrics.unreachable(.clients) }) {
                 [self] datagram, client, server in
                 // Where the listener has every address, the answer leaves from the one that was asked.

@@ -42,6 +42,10 @@ extension RelayService {
         package var users: [StaticUser] = []
         /// Whose access tokens count (RFC 7635). Default: nobody's.
         package var accessTokens: AccessTokenRules?
+        /// Answers of the operator's server about users that each event loop remembers.
+        package var maxAuthorizations = 4096
+        /// Revocations that are remembered; those of the longest ago go first.
+        package var maxRevocations = 4096
         /// Realms besides, for the clients of some listeners or names; at most 64.
         package var realms: [Realm] = []
         /// Life of the credentials that are handed out. An allocation may outlive those that made it.

@@ -67,12 +67,32 @@ extension RelayService.Configuration {
             }
     }
 
-    /// The realm of clients that come to a listener, and have named a server in TLS; a name says more than an address.
-    package func realm(listeningAt address: SocketAddress, serverName: String? = nil) -> UInt8 {
-        let name = serverName?.lowercased()
-        let index =
-            realms.firstIndex { realm in name.map { realm.serverNames.contains($0) } ?? false }
-            ?? realms.firstIndex { $0.listenAddresses.contains(address) }
-        return index.map { UInt8($0 + 1) } ?? 0
+}
+
+/// Which realm a client is asked for: that of the name which it has shown in TLS, else that of the listener.
+package struct RelayRealmChoice: Sendable {
+    private let plain: [UInt8]
+    private let secured: [UInt8]
+    private let byName: [String: UInt8]
+
+    package init(_ configuration: RelayService.Configuration) {
+        func realms(of addresses: [SocketAddress]) -> [UInt8] {
+            addresses.map { address in
+                let index = configuration.realms.firstIndex { $0.listenAddresses.contains(address) }
+                return index.map { UInt8($0 + 1) } ?? 0
+            }
+        }
+        plain = realms(of: configuration.listenAddresses)
+        secured = realms(of: configuration.tlsListenAddresses)
+        var byName: [String: UInt8] = [:]
+        for (index, realm) in configuration.realms.enumerated() {
+            for name in realm.serverNames { byName[name] = UInt8(index + 1) }
+        }
+        self.byName = byName
+    }
+
+    package func realm(of transport: FiveTuple.Transport, listener: UInt8, serverName: String? = nil) -> UInt8 {
+        if !byName.isEmpty, let named = serverName.flatMap({ byName[$0.lowercased()] }) { return named }
+        return (transport == .udp || transport == .tcp ? plain : secured)[Int(listener)]
     }
 }

@@ -291,6 +291,8 @@ extension RelayService.Configuration {
             allowsFormerChannelNumbers: allowRFC5766ChannelNumbers,
             unauthenticatedAnswersPerSecond: unauthenticatedAnswersPerSecond,
             unauthenticatedAnswersBurst: unauthenticatedAnswersBurst, ticketKey: ticketKey)
+        engine.maxAuthorizations = maxAuthorizations
+        engine.maxRevocations = maxRevocations
         engine.credentialLifetimeSeconds = credentialLifetimeSeconds
         engine.allowsMobility = allowMobility
         engine.alternateServers = alternateServers

@@ -13,7 +13,7 @@ final class RelayStreamConnection: @unchecked Sendable {
     private static let maxMessageByteCount = 20 + 65_532
 
     let stream: ByteStream
-    let tuple: FiveTuple
+    private(set) var tuple: FiveTuple
     private let relayLoop: RelayLoop
     private let limits: StreamLimits
     private var framer = STUNStreamFramer(maxMessageByteCount: RelayEngine.maxRequestByteCount)
@@ -38,6 +38,8 @@ final class RelayStreamConnection: @unchecked Sendable {
             if let tls {
                 try await stream.startTLS(tls)
                 watch.handshakeIsComplete()
+                tuple.realm = relayLoop.realmChoice.realm(
+                    of: .tls, listener: tuple.listener, serverName: stream.requestedServerName)
             }
             while try await stream.receive() {
                 try handMessages(watch)
