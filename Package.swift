@@ -219,7 +219,7 @@ let package = Package(
             tests("SQLite"),
             tests("RouterEngine"),
             tests("RouterService"),
-            tests("STUN"),
+            tests("STUN", ["CAllocationCounter"]),
             tests("RelayEngine"),
             tests("RelayService", ["CAllocationCounter", "Client", "TURNTesting"]),
             tests("RTP"),

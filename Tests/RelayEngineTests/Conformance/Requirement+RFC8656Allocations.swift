@@ -153,7 +153,8 @@ extension Requirement {
                 && Set($0.relayed.map(\.ip)) == [RelayHarness.relay, ConformanceBench.relayV6]
                 && !$0.has(.addressErrorCode)
         },
-        Requirement("draft-martinsen-tram-ssoda", "ADDITIONAL-ADDRESS-FAMILY under its former number asks for the same") {
+        Requirement("draft-martinsen-tram-ssoda", "ADDITIONAL-ADDRESS-FAMILY under its former number asks for the same")
+        {
             $0.allocate { $0.append(.formerAdditionalAddressFamily, leadingByte: v6) } == .success
                 && $0.relayed.count == 2
         },
