@@ -185,4 +185,19 @@ import Testing
         #expect(try #require(harness.allocate(as: client)).isSuccess)
         #expect(try refresh(harness, client, ticket).code == .allocationMismatch)
     }
+
+    /// Between the end of a lifetime and the sweep that takes the allocation, its 5-tuple is not free.
+    @Test func anExpiredAllocationIsInTheWayUntilItIsSwept() throws {
+        let harness = RelayHarness { $0.maxLifetimeSeconds = 3600 }
+        let client = RelayHarness.Client()
+        let ticket = try mobile(harness, client)
+        #expect(try refresh(harness, client, ticket, lifetime: 3600).isSuccess)
+        client.address = Self.elsewhere
+        client.nonce = nil
+        #expect(try #require(harness.allocate(as: client)).isSuccess)
+        harness.now = harness.now + .seconds(601)
+        #expect(try refresh(harness, client, ticket).code == .allocationMismatch)
+        #expect(harness.engine.expire(now: harness.now).count == 1)
+        #expect(try refresh(harness, client, ticket).isSuccess)
+    }
 }

@@ -36,7 +36,11 @@ extension RelayEngine {
         allocations[id].renew(identity)
         if message.number(.lifetime) == 0 { return delete(message, answer, id, now: now) }
         let isThere = allocations[id].tuple == answer.tuple || allocations[id].nextTuple == answer.tuple
-        if !isThere { allocations.announce(answer.tuple, for: id) }
+        if !isThere {
+            // One that has expired, and that no sweep has taken yet, is in the way; a second later it is not.
+            guard allocations.id(of: answer.tuple) == nil else { return fail(.allocationMismatch, answer) }
+            allocations.announce(answer.tuple, for: id)
+        }
         return prolong(message, answer, identity, id, now: now)
     }
 
