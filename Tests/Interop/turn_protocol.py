@@ -9,6 +9,8 @@ Exits non-zero if anything is not right.
 """
 import os
 import struct
+import threading
+import time
 
 import lib_relay
 from lib_checks import check, finish
@@ -108,8 +110,10 @@ def two_families(relay):
 def mobility(relay):
     """From transport to transport, and from source port to source port: with several loops some of them change the loop."""
     ticket_wanted = attribute(A.MOBILITY_TICKET)
+    # A user name has its expiry in it, and a ticket is good for one name.
+    login = relay.login()
     with peer_socket() as peer:
-        old = relay.client()
+        old = relay.client(login=login)
         allocated = old.allocate(ticket_wanted)
         ticket, relayed = allocated.get(A.MOBILITY_TICKET), allocated.address(A.XOR_RELAYED_ADDRESS)
         check("mobility: a ticket of at least 128 bits", ticket is not None and len(ticket) >= 16, allocated)
@@ -117,7 +121,7 @@ def mobility(relay):
         old.bind_channel(0x4000, peer.getsockname())
         for step, kind in enumerate(["udp", "udp", "udp", "udp", "tcp", "tls", "dtls", "udp"]):
             name = f"mobility: move {step + 1}, to {kind}"
-            new = relay.client(kind)
+            new = relay.client(kind, login=login)
             moved = new.refresh(600, attribute(A.MOBILITY_TICKET, ticket))
             check(f"{name}: answered with a ticket", moved.code == 0 and moved.get(A.MOBILITY_TICKET) is not None, moved)
             again = new.exchange(new.last)
@@ -133,7 +137,7 @@ def mobility(relay):
         with relay.client(name="mallory") as thief:
             stolen = thief.refresh(600, attribute(A.MOBILITY_TICKET, ticket))
             check("mobility: another's ticket is refused", stolen.code in (400, 441), stolen)
-        with relay.client() as forger:
+        with relay.client(login=login) as forger:
             forged = forger.refresh(600, attribute(A.MOBILITY_TICKET, os.urandom(len(ticket))))
             check("mobility: a made-up ticket is refused", forged.code == 400, forged)
         check("mobility: the allocation is still its owner's", old.refresh(0).code == 0)
@@ -142,7 +146,8 @@ def mobility(relay):
 
 def the_old_path(relay):
     """Both paths serve until the new one is used."""
-    with relay.client() as old, relay.client() as new, peer_socket() as peer:
+    login = relay.login()
+    with relay.client(login=login) as old, relay.client(login=login) as new, peer_socket() as peer:
         ticket = old.allocate(attribute(A.MOBILITY_TICKET)).get(A.MOBILITY_TICKET)
         old.permit(peer.getsockname())
         new.refresh(600, attribute(A.MOBILITY_TICKET, ticket))
@@ -151,6 +156,59 @@ def the_old_path(relay):
         check("mobility: the new path is used", echoes(new, peer))
         old.send_data(peer.getsockname(), b"too late")
         check("mobility: from then on the old one is none", old.refresh(600).code == 437)
+
+
+def moving_under_traffic(relay):
+    """A peer that sends all the while, and a client that moves again and again: not a datagram is lost or comes twice."""
+    moves, sent, login = 30, 0, relay.login()
+    with peer_socket() as peer:
+        path = relay.client(login=login)
+        allocated = path.allocate(attribute(A.MOBILITY_TICKET))
+        ticket, relayed = allocated.get(A.MOBILITY_TICKET), allocated.address(A.XOR_RELAYED_ADDRESS)
+        path.bind_channel(0x4000, peer.getsockname())
+        heard = []
+        stop = threading.Event()
+
+        def send():
+            nonlocal sent
+            while not stop.is_set():
+                peer.sendto(b"%08d" % sent, relayed)
+                sent += 1
+                time.sleep(0.0005)
+
+        sending = threading.Thread(target=send)
+        sending.start()
+        for move in range(moves):
+            new = relay.client(("udp", "udp", "tcp", "tls", "dtls")[move % 5], login=login)
+            moved = new.refresh(600, attribute(A.MOBILITY_TICKET, ticket))
+            if moved.code:
+                check(f"mobility: move {move + 1} under traffic", False, moved)
+                break
+            ticket = moved.get(A.MOBILITY_TICKET)
+            new.send_channel(0x4000, b"here")
+            heard += received(new, until=20)
+            heard += received(path)
+            path.link.close()
+            path = new
+        stop.set()
+        sending.join()
+        heard += received(path)
+        path.refresh(0)
+        path.link.close()
+        numbers = [int(data) for data in heard]
+        lost, twice = sent - len(set(numbers)), len(numbers) - len(set(numbers))
+        check(f"mobility: {moves} moves under traffic lose nothing", (lost, twice) == (0, 0), f"of {sent} {lost} lost, {twice} twice")
+
+
+def received(client, until=None):
+    """What is relayed to it: so many messages, or as long as more come, within a bound."""
+    found = []
+    while len(found) < (until or 10_000):
+        try:
+            found.append(client.relayed(0.05 if until is None else 5)[1])
+        except TimeoutError:
+            break
+    return found
 
 
 def algorithms(relay):
@@ -225,7 +283,7 @@ def refusals(relay):
 
 PARTS = {
     "basics": basics, "several": several, "reservations": reservations, "families": two_families, "mobility": mobility,
-    "old-path": the_old_path, "algorithms": algorithms, "icmp": network_errors, "fragments": fragments,
+    "old-path": the_old_path, "moving": moving_under_traffic, "algorithms": algorithms, "icmp": network_errors, "fragments": fragments,
     "refusals": refusals,
 }
 
