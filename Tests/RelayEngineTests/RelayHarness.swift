@@ -75,6 +75,9 @@ final class RelayHarness {
     var credit = BandwidthCredit()
     /// The realm that clients come to.
     var realmIndex: UInt8 = 0
+    /// What the last Connect and ConnectionBind request asked the service for.
+    var connecting: PendingConnection?
+    var binding: PendingBinding?
     /// What the operator's server was asked last.
     var asked: AuthorizationQuery?
 
@@ -147,6 +150,12 @@ final class RelayHarness {
                 return count
             case .ask(let query):
                 asked = query
+                return nil
+            case .connect(let pending):
+                connecting = pending
+                return nil
+            case .bindConnection(let pending):
+                binding = pending
                 return nil
             case .elsewhere(let number, let count):
                 elsewhere = number

@@ -31,6 +31,10 @@ struct Allocation: ~Copyable, Sendable {
     let ports: AllocatedPorts
     let missingFamily: MissingFamily?
     let reservationToken: UInt64?
+    /// How peers are reached.
+    let transport: RelayedTransport
+    /// With which a TCP allocation has a connection, or is making one.
+    var connectedPeers: [SocketAddress] = []
     /// Under which a mobility ticket names it; 0 without one.
     let mobilityNumber: UInt64
     /// Families whose relayed transport address is still there.
@@ -54,6 +58,7 @@ struct Allocation: ~Copyable, Sendable {
         ports = opened.ports
         missingFamily = opened.missingFamily
         reservationToken = opened.reservationToken
+        transport = pending.transport
         self.mobilityNumber = mobilityNumber
         livePorts = opened.ports
         self.credit = credit
@@ -164,6 +169,8 @@ public struct PendingAllocation: Sendable {
 
     public let tuple: FiveTuple
     public var user: UserAddress { identity.user }
+    /// How peers are to be reached.
+    public let transport: RelayedTransport
     /// One, or two where ADDITIONAL-ADDRESS-FAMILY asks for both: then one of them will do.
     public let families: [IPAddress.Family]
     /// A family that was asked for in addition, and that this node has no address of.

@@ -29,6 +29,22 @@ struct Answer {
         self.output = output
     }
 
+    init(_ postponed: PostponedAnswer, output: UnsafeMutableRawBufferPointer) {
+        tuple = postponed.tuple
+        method = postponed.method
+        transactionID = postponed.transactionID
+        wantsFingerprint = postponed.wantsFingerprint
+        integrity = postponed.integrity
+        self.output = output
+    }
+
+    /// To be given when the service has done what was asked for.
+    var postponed: PostponedAnswer {
+        PostponedAnswer(
+            tuple: tuple, method: method, transactionID: transactionID, wantsFingerprint: wantsFingerprint,
+            integrity: integrity)
+    }
+
     func succeed(_ body: (inout STUNWriter) -> Void = { _ in }) -> Int {
         var writer = STUNWriter(into: output, type: STUNMessageType(method, .success), transactionID: transactionID)
         body(&writer)
@@ -41,4 +57,13 @@ struct Answer {
         body(&writer)
         return writer.finish(integrity: integrity, fingerprint: wantsFingerprint)
     }
+}
+
+/// What an answer has of its request.
+struct PostponedAnswer: Sendable {
+    let tuple: FiveTuple
+    let method: STUNMethod
+    let transactionID: TransactionID
+    let wantsFingerprint: Bool
+    let integrity: (STUNIntegrity, LongTermKey)?
 }

@@ -16,10 +16,11 @@ extension RelayEngine {
             return .respond(succeed(answer, id))
         }
         let wish: AllocationWish
-        do { wish = try self.wish(message) } catch { return fail(error, answer) }
+        do { wish = try self.wish(message, answer.tuple) } catch { return fail(error, answer) }
         guard !isDraining else { return redirect(answer) }
         let pending = PendingAllocation(
-            tuple: answer.tuple, families: wish.families, missingFamily: wish.missingFamily, portWish: wish.port,
+            tuple: answer.tuple, transport: wish.transport, families: wish.families, missingFamily: wish.missingFamily,
+            portWish: wish.port,
             identity: identity, transactionID: message.transactionID,
             lifetimeSeconds: lifetime(asked: message.number(.lifetime), identity),
             wantsFingerprint: answer.wantsFingerprint, wantsMobility: wish.mobility)
@@ -31,14 +32,18 @@ extension RelayEngine {
     private struct AllocationWish {
         var families: [IPAddress.Family] = []
         var missingFamily: MissingFamily?
+        var transport = RelayedTransport.udp
         var port = PendingAllocation.PortWish.any
         var mobility = false
     }
 
     /// Reads what is asked for, in the order of RFC 8656 section 7.2.
-    private func wish(_ message: borrowing STUNMessage) throws(STUNErrorCode) -> AllocationWish {
+    private func wish(
+        _ message: borrowing STUNMessage, _ tuple: FiveTuple
+    ) throws(STUNErrorCode) -> AllocationWish {
         guard let transport = message.leadingByte(.requestedTransport) else { throw .badRequest }
-        guard transport == 17 else { throw .unsupportedTransport }
+        guard let transport = RelayedTransport(rawValue: transport) else { throw .unsupportedTransport }
+        if transport == .tcp { return try tcpWish(message, tuple) }
         var wish = AllocationWish()
         let token = message.value(.reservationToken)
         let evenPort = message.value(.evenPort)
@@ -76,6 +81,19 @@ extension RelayEngine {
             guard configuration.allowsMobility else { throw .mobilityForbidden }
             wish.mobility = true
         }
+        return wish
+    }
+
+    /// An allocation of RFC 6062 (section 5.1), which is not mobile.
+    private func tcpWish(
+        _ message: borrowing STUNMessage, _ tuple: FiveTuple
+    ) throws(STUNErrorCode) -> AllocationWish {
+        guard tuple.transport.isStream, message.attribute(.evenPort) == nil, message.attribute(.dontFragment) == nil,
+            message.attribute(.reservationToken) == nil, message.attribute(.additionalAddressFamily) == nil
+        else { throw .badRequest }
+        var wish = AllocationWish()
+        wish.transport = .tcp
+        wish.families = [try family(message)]
         return wish
     }
 

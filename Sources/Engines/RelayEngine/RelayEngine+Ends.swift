@@ -22,6 +22,8 @@ extension RelayEngine {
         public let tuple: FiveTuple
         /// Of the relayed transport addresses that were still there.
         public let ports: AllocatedPorts
+        /// How peers were reached.
+        public let transport: RelayedTransport
         /// Under which other event loops ask for it; 0 without mobility.
         public let mobilityNumber: UInt64
         public let traffic: RelayTraffic
@@ -66,7 +68,8 @@ extension RelayEngine {
         statistics.allocationsClosed[reason.rawValue] += 1
         return Closed(
             id: id, user: allocation.identity.user, tuple: allocation.tuple, ports: allocation.livePorts,
-            mobilityNumber: allocation.mobilityNumber, traffic: allocation.traffic, age: now - allocation.openedAt,
+            transport: allocation.transport, mobilityNumber: allocation.mobilityNumber, traffic: allocation.traffic,
+            age: now - allocation.openedAt,
             reason: reason)
     }
 

@@ -6,7 +6,7 @@ extension RelayEngine {
     private func refusal(
         of peer: SocketAddress?, for use: PeerPolicy.PeerUse, _ id: AllocationID
     ) -> STUNErrorCode? {
-        policy.refusal(of: peer, for: use, over: .udp) { allocations[id].livePorts[$0] != nil }
+        policy.refusal(of: peer, for: use, over: allocations[id].transport) { allocations[id].livePorts[$0] != nil }
     }
 
     mutating func createPermission(
@@ -43,7 +43,8 @@ extension RelayEngine {
     ) -> RequestOutcome {
         let numbers =
             configuration.allowsFormerChannelNumbers ? ChannelData.formerChannelNumbers : ChannelData.channelNumbers
-        guard let number = message.channelNumber, numbers.contains(number),
+        // TCP allocations have connections instead (RFC 6062 section 3).
+        guard allocations[id].transport == .udp, let number = message.channelNumber, numbers.contains(number),
             let peer = message.xorAddress(.xorPeerAddress)
         else { return fail(.badRequest, answer) }
         if let code = refusal(of: peer, for: .channel, id) { return fail(code, answer) }

@@ -21,12 +21,18 @@ extension RelayEngine {
         /// The request is for the mobile allocation of that number, which this event loop does not have: hand it to the one that
         /// has; where none has, send the refusal of so many bytes.
         case elsewhere(number: UInt64, refusal: Int)
+        /// Connect to a peer, then call `completeConnection`.
+        case connect(PendingConnection)
+        /// Join the client's connection with a peer's, then call `completeBinding`.
+        case bindConnection(PendingBinding)
     }
 
     /// The largest request: every attribute that a request may carry at its largest.
     public static let maxRequestByteCount = 2560
 
-    private static let authenticatedMethods: [STUNMethod] = [.allocate, .refresh, .createPermission, .channelBind]
+    private static let authenticatedMethods: [STUNMethod] = [
+        .allocate, .refresh, .createPermission, .channelBind, .connect, .connectionBind,
+    ]
 
     /// Answers a request.
     ///
@@ -68,6 +74,7 @@ extension RelayEngine {
         if method == .refresh, let ticket = message.value(.mobilityTicket) {
             return move(message, answer, identity, id, ticket: ticket, now: now)
         }
+        if method == .connectionBind { return bindConnection(message, answer, identity, id) }
         guard let id else {
             if method == .refresh, recentlyDeleted.contains(answer.tuple, message.transactionID) {
                 return .respond(answer.succeed { $0.append(.lifetime, number: 0) })
@@ -80,6 +87,7 @@ extension RelayEngine {
         switch method {
         case .refresh: return refresh(message, answer, identity, id, now: now)
         case .createPermission: return createPermission(message, answer, id, now: now)
+        case .connect: return connect(message, answer, id)
         default: return bindChannel(message, answer, id, now: now)
         }
     }

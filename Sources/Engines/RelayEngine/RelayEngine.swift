@@ -24,6 +24,8 @@ public struct RelayEngine: ~Copyable {
         public var maxLifetimeSeconds: Int
         public var maxPermissionsPerAllocation: Int
         public var maxChannelsPerAllocation: Int
+        /// Of a TCP allocation, those that are being made included (508 beyond).
+        public var maxConnectionsPerAllocation = 64
         /// Bind channels of RFC 5766 too, up to 0x7FFF.
         public var allowsFormerChannelNumbers: Bool
         public var unauthenticatedAnswersPerSecond: Int
@@ -107,6 +109,9 @@ public struct RelayEngine: ~Copyable {
         liveAllocation(of: tuple, now: now) != nil
     }
 
+    /// Whether the allocation is still there.
+    public func holds(_ id: AllocationID) -> Bool { allocations.contains(id) }
+
     /// Whether something costly may be done for a client that has not authenticated: counted as one of the answers to its
     /// prefix.
     public mutating func admitsStranger(_ source: IPAddress, now: MonotonicInstant) -> Bool {
@@ -165,7 +170,8 @@ public struct RelayEngine: ~Copyable {
             let peer = message.xorAddress(.xorPeerAddress), let data = message.attribute(.data)
         else { return drop(.malformed) }
         guard let id = allocationInUse(by: tuple, now: now) else { return drop(.noAllocation) }
-        guard let permission = allocations[id].permission(for: peer.ip, now: now) else { return drop(.noPermission) }
+        guard let permission = allocations[id].permission(for: peer.ip, now: now), allocations[id].transport == .udp
+        else { return drop(.noPermission) }
         if permission.byPort, !policy.permitsOwn(peer) { return drop(.peerRefused) }
         return relay(
             id, to: peer, payload: data.range, dontFragment: message.attribute(.dontFragment) != nil, now: now)

@@ -13,6 +13,8 @@ public enum RelayDropReason: Int, CaseIterable, Sendable {
     case tooLarge
     /// A client over TCP or TLS does not read what it is sent.
     case clientTooSlow
+    /// A peer has connected to an allocation that has a connection with it, or as many as it may.
+    case tooManyConnections
 
     /// The value of the metric's label.
     public var label: String {
@@ -26,6 +28,7 @@ public enum RelayDropReason: Int, CaseIterable, Sendable {
         case .overBandwidth: "over_bandwidth"
         case .tooLarge: "too_large"
         case .clientTooSlow: "client_too_slow"
+        case .tooManyConnections: "too_many_connections"
         }
     }
 }
@@ -36,7 +39,8 @@ public struct RelayStatistics: Sendable {
     public static let errorCodes: [STUNErrorCode] = [
         .tryAlternate, .badRequest, .unauthenticated, .forbidden, .mobilityForbidden, .unknownAttribute,
         .allocationMismatch, .staleNonce, .addressFamilyNotSupported, .wrongCredentials, .unsupportedTransport,
-        .peerAddressFamilyMismatch, .allocationQuotaReached, .insufficientCapacity,
+        .peerAddressFamilyMismatch, .connectionAlreadyExists, .connectionTimeoutOrFailure, .allocationQuotaReached,
+        .insufficientCapacity,
     ]
 
     /// What was relayed, by the client's transport.

@@ -34,6 +34,17 @@ extension ByteStream {
         return true
     }
 
+    /// Returns when the kernel has taken what was posted. To be waited for between `post` and `send`.
+    public func flushPosted() async throws(StreamError) {
+        loop.preconditionOnLoop()
+        while true {
+            try throwIfUnsendable()
+            flushOutbound()
+            if outbound.isEmpty { return }
+            await withUnsafeContinuation { writer.wait($0) }
+        }
+    }
+
     private var unsentByteCount: Int { outbound.count - outboundSent }
 
     /// Puts the records behind those that wait.

@@ -64,6 +64,11 @@ public final class ByteStream: DescriptorHandler, @unchecked Sendable {
         }
     }
 
+    /// Takes over a connection that came from elsewhere.
+    public convenience init(adopting connection: consuming OwnedDescriptor, on loop: EventLoop) throws(SystemError) {
+        try self.init(adopting: connection.take(), on: loop)
+    }
+
     deinit { precondition(descriptor < 0, "a stream must be closed before it is dropped") }
 
     /// The other side, as TLS proved it; nil on a plain connection.
@@ -245,10 +250,7 @@ public final class ByteStream: DescriptorHandler, @unchecked Sendable {
             session.sendCloseNotify()
             try? await flushSealedFully()
         } else {
-            while !outbound.isEmpty, sendFailure == nil, descriptor >= 0 {
-                flushOutbound()
-                if !outbound.isEmpty, sendFailure == nil { await withUnsafeContinuation { writer.wait($0) } }
-            }
+            try? await flushPosted()
         }
         if descriptor >= 0 { shutdown(descriptor, Int32(SHUT_WR)) }
     }

@@ -95,6 +95,20 @@ final class DatagramOutbox {
     }
 }
 
+extension EventLoop {
+    /// Has the datagrams that are sent during the body leave together, as those do that are sent while a batch is received.
+    public func gatherDatagrams<Failure: Error>(_ body: () throws(Failure) -> Void) throws(Failure) {
+        let outbox = datagramOutbox
+        guard !outbox.isCollecting else { return try body() }
+        outbox.isCollecting = true
+        defer {
+            outbox.isCollecting = false
+            outbox.flush()
+        }
+        try body()
+    }
+}
+
 extension skerry_message {
     @inline(__always)
     init(_ bytes: UnsafeRawBufferPointer, to destination: SocketAddress, from source: IPAddress?) {

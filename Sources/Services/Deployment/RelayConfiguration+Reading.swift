@@ -22,6 +22,7 @@ extension RelayService.Configuration {
         section.read("max_lifetime_seconds", &maxLifetimeSeconds, in: 1...86_400)
         section.read("max_permissions_per_allocation", &maxPermissionsPerAllocation, in: 1...4096)
         section.read("max_channels_per_allocation", &maxChannelsPerAllocation, in: 1...4096)
+        section.read("max_connections_per_allocation", &maxConnectionsPerAllocation, in: 1...4096)
         section.read("allow_rfc5766_channel_numbers", &allowRFC5766ChannelNumbers)
         section.read("unauthenticated_answers_per_second", &unauthenticatedAnswersPerSecond, in: 1...1_000_000)
         section.read("unauthenticated_answers_burst", &unauthenticatedAnswersBurst, in: 1...1_000_000)

@@ -36,6 +36,11 @@ extension RelayLoop {
         case .openRelay(let pending, let former):
             if let former { close(former) }
             return (open(pending), tuple)
+        case .connect(let pending):
+            connect(pending)
+            return nil
+        case .bindConnection(let pending):
+            return (bind(pending), tuple)
         // Nobody is asked unless the realm says so.
         case .ask:
             return nil
@@ -54,7 +59,7 @@ extension RelayLoop {
             return engine.refuseAllocation(pending, .insufficientCapacity, into: output)
         }
         for family in opened.ports.families {
-            if let port = opened.ports[family] { shared.ports.open(port, family) }
+            if let port = opened.ports[family] { shared.ports.open(port, family, pending.transport) }
         }
         let (id, number, count) = engine.completeAllocation(pending, opened, credit, now: loop.now, into: output)
         place(sockets, id, mobilityNumber: number)
@@ -76,15 +81,34 @@ extension RelayLoop {
     private func openSockets(_ pending: PendingAllocation) -> (RelaySockets, OpenedRelay)? {
         let sockets = RelaySockets()
         var opened = OpenedRelay(ports: AllocatedPorts(), missingFamily: pending.missingFamily)
+        if pending.transport == .tcp {
+            if let family = pending.families.first, let endpoint = opener.openEndpoint(family) {
+                adopt(endpoint, into: sockets)
+            }
+            opened.ports = sockets.ports
+        } else if !openSockets(pending, sockets, &opened) {
+            return nil
+        }
+        guard !opened.ports.families.isEmpty else {
+            shared.warnOfPorts(logger, now: loop.now)
+            return nil
+        }
+        return (sockets, opened)
+    }
+
+    /// - Returns: false when what was asked for is not to be had.
+    private func openSockets(
+        _ pending: PendingAllocation, _ sockets: RelaySockets, _ opened: inout OpenedRelay
+    ) -> Bool {
         switch pending.portWish {
         case .reserved(let token):
-            guard let kept = shared.takeReserved(token, for: pending.user, now: loop.now) else { return nil }
-            guard let socket = kept.move(to: loop, statistics: listeners[0].statistics) else { return nil }
+            guard let kept = shared.takeReserved(token, for: pending.user, now: loop.now) else { return false }
+            guard let socket = kept.move(to: loop, statistics: listeners[0].statistics) else { return false }
             adopt(socket, into: sockets)
         case .evenAndNext:
             guard let family = pending.families.first, !shared.hasNoRoomForReservations,
                 let (socket, next) = opener.openPair(family)
-            else { return nil }
+            else { return false }
             adopt(socket, into: sockets)
             opened.reservationToken = shared.reserve(ReservedPort(next), for: pending.user, now: loop.now)
         case .any, .even:
@@ -97,11 +121,7 @@ extension RelayLoop {
             }
         }
         opened.ports = sockets.ports
-        guard !opened.ports.families.isEmpty else {
-            shared.warnOfPorts(logger, now: loop.now)
-            return nil
-        }
-        return (sockets, opened)
+        return true
     }
 
     /// Has the socket receive from peers, as one of an allocation's.

@@ -206,11 +206,14 @@ final class RelayLoop: @unchecked Sendable {
 
     func close(_ closed: RelayEngine.Closed) {
         let index = Int(closed.id.index)
-        if let overflows = relays[index]?.close() { shared.metrics.overflowed(overflows) }
+        if let sockets = relays[index] {
+            shared.metrics.overflowed(sockets.close())
+            endConnections(sockets)
+        }
         relays[index] = nil
         shared.forgetMobile(closed.mobilityNumber)
         for family in closed.ports.families {
-            if let port = closed.ports[family] { shared.ports.close(port, family) }
+            if let port = closed.ports[family] { shared.ports.close(port, family, closed.transport) }
         }
         shared.withQuota { $0.release(for: closed.user) }
         shared.audit.closed(

@@ -74,6 +74,8 @@ extension RelayService {
         package var maxPermissionsPerAllocation = 64
         /// Channels of an allocation (508 beyond).
         package var maxChannelsPerAllocation = 64
+        /// Connections with peers that an allocation over TCP may have (RFC 6062; 508 beyond).
+        package var maxConnectionsPerAllocation = 64
         /// Channel numbers from 0x5000 to 0x7FFF may be bound, which RFC 8656 took away from RFC 5766: for older clients,
         /// among them coturn's test client before 4.16.
         package var allowRFC5766ChannelNumbers = false

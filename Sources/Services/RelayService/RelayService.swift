@@ -273,7 +273,8 @@ extension RelayService.Configuration {
             [
                 nonceLifetimeMs, maxReservedPorts, maxAllocations, maxAllocationsPerTenant, maxAllocationsPerUser,
                 maxPermissionsPerAllocation,
-                maxChannelsPerAllocation, maxConnections, maxUnauthenticatedConnectionsPerPrefix,
+                maxChannelsPerAllocation, maxConnectionsPerAllocation, maxConnections,
+                maxUnauthenticatedConnectionsPerPrefix,
                 Int(handshakeTimeoutMs), Int(unauthenticatedTimeoutMs), connectionQueueBytes, listenBacklog,
                 unauthenticatedAnswersPerSecond, unauthenticatedAnswersBurst, Int(credentialLifetimeSeconds),
             ].allSatisfy { (1...Int(UInt32.max)).contains($0) }, "the relay's limits have to be 1 or more")
@@ -294,6 +295,7 @@ extension RelayService.Configuration {
         engine.maxAuthorizations = maxAuthorizations
         engine.maxRevocations = maxRevocations
         engine.credentialLifetimeSeconds = credentialLifetimeSeconds
+        engine.maxConnectionsPerAllocation = maxConnectionsPerAllocation
         engine.allowsMobility = allowMobility
         engine.alternateServers = alternateServers
         engine.alternateDomain = alternateDomain

@@ -10,6 +10,8 @@ final class RelaySharedState: Sendable {
     let audit: RelayAudit
     let admission: StreamAdmission
     let streamLimits: StreamLimits
+    /// Of TCP allocations.
+    let connections = WaitingConnections()
     let isDraining = Atomic<Bool>(false)
     private let quota: Mutex<AllocationQuota>
     private let reservations: Mutex<ReservationTable<ReservedPort>>

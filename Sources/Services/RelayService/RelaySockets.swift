@@ -3,10 +3,15 @@ import RelayEngine
 import Runtime
 import STUN
 
-/// An allocation's relay sockets, one for each family. They receive from before the allocation has its id.
+/// An allocation's relay sockets, one for each family; or what a TCP allocation has instead. They receive from before the
+/// allocation has its id.
 final class RelaySockets {
     var v4: UDPSocket?
     var v6: UDPSocket?
+    /// Of a TCP allocation (RFC 6062).
+    var endpoint: TCPEndpoint?
+    /// By the peer, as clients know it.
+    var connections: [SocketAddress: PeerConnection] = [:]
     var id: AllocationID?
 
     subscript(_ family: IPAddress.Family) -> UDPSocket? {
@@ -14,13 +19,19 @@ final class RelaySockets {
         set { if family == .v4 { v4 = newValue } else { v6 = newValue } }
     }
 
-    var ports: AllocatedPorts { AllocatedPorts(v4: v4?.localAddress.port, v6: v6?.localAddress.port) }
+    var ports: AllocatedPorts {
+        if let address = endpoint?.localAddress {
+            return address.ip.family == .v4 ? AllocatedPorts(v4: address.port) : AllocatedPorts(v6: address.port)
+        }
+        return AllocatedPorts(v4: v4?.localAddress.port, v6: v6?.localAddress.port)
+    }
 
     /// Closes what is open.
     ///
     /// - Returns: datagrams that came while a queue was full.
     func close() -> UInt64 {
-        [IPAddress.Family.v4, .v6].reduce(0) { $0 + close($1) }
+        endpoint?.close()
+        return [IPAddress.Family.v4, .v6].reduce(0) { $0 + close($1) }
     }
 
     func close(_ family: IPAddress.Family) -> UInt64 {
@@ -68,5 +79,17 @@ struct RelayPortOpener {
         guard !policy.isOwnPort(port), let address = policy.addresses[family] else { return nil }
         return try? UDPSocket(
             bind: SocketAddress(address.bound, port: port), on: loop, bufferBytes: bufferBytes, statistics: statistics)
+    }
+
+    /// For a TCP allocation.
+    func openEndpoint(_ family: IPAddress.Family) -> TCPEndpoint? {
+        guard let address = policy.addresses[family] else { return nil }
+        for _ in 0..<Self.maxTries {
+            let port = UInt16.random(in: ports)
+            if policy.isOwnPort(port) { continue }
+            let local = SocketAddress(address.bound, port: port)
+            if let endpoint = try? TCPEndpoint(bind: local, on: loop, backlog: 16) { return endpoint }
+        }
+        return nil
     }
 }

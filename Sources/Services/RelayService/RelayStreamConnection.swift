@@ -17,6 +17,9 @@ final class RelayStreamConnection: @unchecked Sendable {
     private let relayLoop: RelayLoop
     private let limits: StreamLimits
     private var framer = STUNStreamFramer(maxMessageByteCount: RelayEngine.maxRequestByteCount)
+    private var watch: ClientWatch?
+    /// The client has bound this connection to one with a peer.
+    private var pipe: DataPipe?
     /// Whether the client has authenticated.
     private(set) var isKnown = false
 
@@ -33,6 +36,7 @@ final class RelayStreamConnection: @unchecked Sendable {
             tuple, on: relayLoop, handshakePatience: tls == nil ? nil : .milliseconds(limits.handshakeTimeoutMs),
             patience: .milliseconds(limits.unauthenticatedTimeoutMs)
         ) { [stream] in stream.close(.timedOut) }
+        self.watch = watch
         defer { watch.cancel() }
         do {
             if let tls {
@@ -42,7 +46,8 @@ final class RelayStreamConnection: @unchecked Sendable {
                     of: .tls, listener: tuple.listener, serverName: stream.requestedServerName)
             }
             while try await stream.receive() {
-                try handMessages(watch)
+                try relayLoop.loop.gatherDatagrams { try handMessages(watch) }
+                if let pipe { return await pipe.run() }
                 if stream.isClosed { return }
             }
         } catch {
@@ -58,7 +63,7 @@ final class RelayStreamConnection: @unchecked Sendable {
                 becomeKnown()
                 framer = STUNStreamFramer(maxMessageByteCount: Self.maxMessageByteCount)
             }
-            if stream.isClosed { return }
+            if stream.isClosed || pipe != nil { return }
         }
     }
 
@@ -66,6 +71,13 @@ final class RelayStreamConnection: @unchecked Sendable {
         guard !isKnown else { return }
         isKnown = true
         relayLoop.streamIsKnown(self)
+    }
+
+    /// From the next byte on the stream is the client's data connection (RFC 6062 section 5.4).
+    func carries(_ pipe: DataPipe) {
+        self.pipe = pipe
+        watch?.cancel()
+        becomeKnown()
     }
 
     /// - Returns: how many bytes the message has in the stream; nil when it is not whole yet.

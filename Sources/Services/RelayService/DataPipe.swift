@@ -1,0 +1,59 @@
+import Runtime
+
+/// A client's data connection and the peer connection that it is bound to (RFC 6062 section 5.4): bytes pass as they are, each side no
+/// faster than the other takes them.
+///
+/// `@unchecked Sendable`: used on `loop`'s thread alone.
+final class DataPipe: @unchecked Sendable {
+    let loop: EventLoop
+    private let connection: PeerConnection
+    private let client: ByteStream
+    private let peer: ByteStream
+    private(set) var bytesToPeer: UInt64 = 0
+    private(set) var bytesToClient: UInt64 = 0
+
+    init(_ connection: PeerConnection, client: ByteStream, peer: ByteStream) {
+        self.connection = connection
+        self.client = client
+        self.peer = peer
+        loop = client.loop
+    }
+
+    /// Carries bytes until both sides have ended, or either is lost.
+    func run() async {
+        await withTaskGroup(of: Void.self) { group in
+            group.addTask(executorPreference: loop) {
+                await self.carry(from: self.client, to: self.peer, \.bytesToPeer)
+            }
+            group.addTask(executorPreference: loop) {
+                await self.carry(from: self.peer, to: self.client, \.bytesToClient)
+            }
+        }
+        close()
+        connection.report(bytesToPeer: bytesToPeer, bytesToClient: bytesToClient)
+    }
+
+    private func carry(
+        from source: ByteStream, to destination: ByteStream, _ count: ReferenceWritableKeyPath<DataPipe, UInt64>
+    ) async {
+        do {
+            // The answer that told the client.
+            try await destination.flushPosted()
+            // What the client has sent behind its request is here already.
+            while true {
+                if source.inbound.isEmpty, try await !source.receive() { break }
+                let bytes = source.inbound.take(source.inbound.count)
+                try await destination.send(bytes)
+                self[keyPath: count] += UInt64(bytes.count)
+            }
+            await destination.finish()
+        } catch {
+            close()
+        }
+    }
+
+    func close() {
+        client.close()
+        peer.close()
+    }
+}

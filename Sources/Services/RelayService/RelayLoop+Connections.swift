@@ -1,0 +1,102 @@
+import Base
+import RelayEngine
+import Runtime
+
+/// TCP allocations (RFC 6062): connections with peers, and the data connections of clients.
+extension RelayLoop {
+    // MARK: - On the loop of the allocation
+
+    /// Connects to the peer, and answers when it is known what came of it.
+    func connect(_ pending: PendingConnection) {
+        guard let endpoint = relays[Int(pending.allocation.index)]?.endpoint else { return }
+        endpoint.connect(to: pending.destination, timeout: RelayEngine.connectionTimeout) { [self] connection in
+            guard let connection, engine.holds(pending.allocation) else { return complete(pending, nil) }
+            let id = keep(connection, peer: pending.peer, username: pending.username, of: pending.allocation)
+            complete(pending, id)
+        }
+    }
+
+    private func complete(_ pending: PendingConnection, _ connectionID: UInt32?) {
+        guard let count = engine.completeConnection(pending, connectionID: connectionID, into: output) else { return }
+        respond(count, to: pending.tuple)
+    }
+
+    /// Has the endpoint accept connections of peers.
+    func adopt(_ endpoint: TCPEndpoint, into sockets: RelaySockets) {
+        do {
+            try endpoint.start { [self] connection, peer in
+                guard let id = sockets.id,
+                    let (peer, username) = engine.acceptConnection(id, from: peer, now: loop.now)
+                else { return }
+                let connectionID = keep(connection, peer: peer, username: username, of: id)
+                let (count, tuple) = engine.announceConnection(
+                    id, from: peer, connectionID: connectionID, into: output)
+                respond(count, to: tuple)
+            }
+            sockets.endpoint = endpoint
+        } catch {
+            logger.warning("a relay socket cannot accept", metadata: ["error": "\(error)"])
+            endpoint.close()
+        }
+    }
+
+    /// Has the connection wait for its client; returns its CONNECTION-ID.
+    private func keep(
+        _ connection: consuming OwnedDescriptor, peer: SocketAddress, username: String, of id: AllocationID
+    ) -> UInt32 {
+        let added = shared.connections.add(connection, peer: peer, username: username, of: id, on: self)
+        relays[Int(id.index)]?.connections[peer] = added
+        loop.schedule(after: RelayEngine.connectionTimeout) { [self] in
+            guard added.isWaiting else { return }
+            added.end()
+            connectionEnded(added, bytesToPeer: 0, bytesToClient: 0)
+        }
+        return added.id
+    }
+
+    /// A connection of one of this loop's allocations has ended.
+    func connectionEnded(_ connection: PeerConnection, bytesToPeer: UInt64, bytesToClient: UInt64) {
+        shared.connections.remove(connection)
+        let id = connection.allocation
+        engine.connectionEnded(id, with: connection.peer, bytesToPeer: bytesToPeer, bytesToClient: bytesToClient)
+        if engine.holds(id) { relays[Int(id.index)]?.connections[connection.peer] = nil }
+    }
+
+    /// The allocation of these sockets is gone.
+    func endConnections(_ sockets: RelaySockets) {
+        for connection in sockets.connections.values {
+            shared.connections.remove(connection)
+            connection.end()
+        }
+        sockets.connections = [:]
+    }
+
+    // MARK: - On the loop of the data connection
+
+    /// Joins the client's connection with the peer's.
+    ///
+    /// - Returns: the size of the answer in `output`, behind which the peer's bytes follow.
+    func bind(_ pending: PendingBinding) -> Int {
+        let pipe = join(pending)
+        if let pipe { streams[pending.tuple]?.carries(pipe) }
+        return engine.completeBinding(pending, isBound: pipe != nil, into: output)
+    }
+
+    private func join(_ pending: PendingBinding) -> DataPipe? {
+        guard let stream = streams[pending.tuple]?.stream,
+            let connection = shared.connections.claim(pending.connectionID, username: pending.username),
+            let descriptor = connection.take()
+        else { return nil }
+        guard let peer = try? ByteStream(adopting: descriptor, on: loop) else {
+            connection.end()
+            connection.report()
+            return nil
+        }
+        let pipe = DataPipe(connection, client: stream, peer: peer)
+        guard connection.isCarried(by: pipe) else {
+            pipe.close()
+            return nil
+        }
+        return pipe
+    }
+}
