@@ -19,10 +19,19 @@ struct Allocation: ~Copyable, Sendable {
         var byPort: Bool
     }
 
+    // What every packet reads stands together, so that it is in few cache lines.
+
     /// The path to the client.
     var tuple: FiveTuple
+    var expiresAt: MonotonicInstant
+    private(set) var permissions: [Permission] = []
+    private(set) var channels: [Channel] = []
+    /// What it may still relay of its bandwidth.
+    var credit: BandwidthCredit
+    var traffic = RelayTraffic()
     /// Where the client has said it will be; it is there from its first message on (RFC 8016).
     var nextTuple: FiveTuple?
+
     private(set) var identity: Identity
     /// Of the Allocate request, so that its retransmission is known.
     let transactionID: TransactionID
@@ -40,12 +49,6 @@ struct Allocation: ~Copyable, Sendable {
     /// Families whose relayed transport address is still there.
     private(set) var livePorts: AllocatedPorts
     let openedAt: MonotonicInstant
-    var expiresAt: MonotonicInstant
-    var traffic = RelayTraffic()
-    /// What it may still relay of its bandwidth.
-    var credit: BandwidthCredit
-    private(set) var permissions: [Permission] = []
-    private(set) var channels: [Channel] = []
 
     init(
         _ pending: PendingAllocation, _ opened: OpenedRelay, _ credit: BandwidthCredit, mobilityNumber: UInt64,

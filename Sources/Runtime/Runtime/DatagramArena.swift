@@ -74,6 +74,12 @@ final class DatagramArena {
         }
     }
 
+    /// A message that is one datagram.
+    @inline(__always)
+    func bytes(_ index: Int) -> UnsafeMutableRawBufferPointer {
+        UnsafeMutableRawBufferPointer(start: datagrams[index].bytes, count: Int(datagrams[index].count))
+    }
+
     /// Calls the body with each datagram of a message, until it says no.
     ///
     /// - Returns: how many there were.

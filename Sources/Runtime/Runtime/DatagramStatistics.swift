@@ -39,5 +39,19 @@ public final class DatagramStatistics {
     public func dropped(_ reason: DatagramDrop) -> UInt64 { drops[reason.rawValue] }
     public var dropped: UInt64 { drops.reduce(0, +) }
 
+    // One statement each, so that no access is open while anything else is called.
+
+    @inline(__always)
+    func countReceiveCall() { receiveCalls &+= 1 }
+
+    @inline(__always)
+    func countReceived(_ datagrams: Int) { received &+= UInt64(datagrams) }
+
+    @inline(__always)
+    func countSendCall() { sendCalls &+= 1 }
+
+    @inline(__always)
+    func countSent() { sent &+= 1 }
+
     func drop(_ reason: DatagramDrop) { drops[reason.rawValue] += 1 }
 }

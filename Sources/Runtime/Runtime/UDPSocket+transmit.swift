@@ -25,7 +25,7 @@ extension UDPSocket {
 
     /// After a refusal: several datagrams one by one. A single one again if the error may be one that another has met, which the
     /// kernel tells to whoever calls next.
-    private func sendAgain(_ message: skerry_message, _ code: Int32) -> Int {
+    func sendAgain(_ message: skerry_message, _ code: Int32) -> Int {
         if message.segment > 0 {
             statistics.refusedMessages += 1
             // Neither the device nor the kernel can fill in the checksums; that will not change.

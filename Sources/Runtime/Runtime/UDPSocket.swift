@@ -22,26 +22,29 @@ public final class UDPSocket: DescriptorHandler, @unchecked Sendable {
     ) -> Void
     public typealias ErrorHandler = (DatagramError) -> Void
 
-    public let loop: EventLoop
-    public let localAddress: SocketAddress
-    public let statistics: DatagramStatistics
-    /// Whether successive datagrams may leave as one message; false once the kernel has refused one for good.
-    var mergesDatagrams = true
-
     /// Batches that are received before other descriptors have their turn.
     private static let maxBatches = 4
-    private let isWildcard: Bool
-    private(set) var descriptor: Int32
-    private var registration: Registration?
+
+    // What every datagram needs stands together, so that it is in two cache lines.
+
+    public let loop: EventLoop
+    public let statistics: DatagramStatistics
     private var receiver: Receiver?
-    private(set) var onError: ErrorHandler?
+    private(set) var descriptor: Int32
+    private let isWildcard: Bool
+    private var isReceiving = false
     /// Whether what is sent may not be fragmented, as the kernel was last told.
     private var forbidsFragments = false
-    private var isReceiving = false
+    /// Whether successive datagrams may leave as one message; false once the kernel has refused one for good.
+    var mergesDatagrams = true
     /// Whether the kernel merges what comes. Single datagrams are cheaper without; asked for when one source sends many at once, and
     /// not taken back, since what is merged by then could no longer be told from a single one.
     private var mergesArrivals = false
     private var batchSize = DatagramBatchSize()
+    public let localAddress: SocketAddress
+
+    private(set) var onError: ErrorHandler?
+    private var registration: Registration?
 
     /// Binds. From any thread; `start` and everything after it are on the loop.
     ///
@@ -130,13 +133,12 @@ public final class UDPSocket: DescriptorHandler, @unchecked Sendable {
         guard descriptor >= 0 else { return false }
         if dontFragment != forbidsFragments { switchFragments(forbidden: dontFragment) }
         let source = isWildcard ? local : nil
-        let outbox = loop.datagramOutbox
-        if outbox.isCollecting {
+        if loop.datagramOutbox.isCollecting {
             if bytes.count <= DatagramOutbox.maxDatagramBytes {
-                outbox.add(bytes, to: address, from: source, by: self)
+                loop.datagramOutbox.add(bytes, to: address, from: source, by: self)
                 return true
             }
-            outbox.flush()
+            loop.datagramOutbox.flush()
         }
         return sendNow(bytes, to: address, from: source)
     }
@@ -149,13 +151,19 @@ public final class UDPSocket: DescriptorHandler, @unchecked Sendable {
             descriptor, localAddress.ip.family == .v4 ? AF_INET : AF_INET6, forbidden ? 1 : 0)
     }
 
+    @inline(__always)
     private func sendNow(_ bytes: UnsafeRawBufferPointer, to address: SocketAddress, from source: IPAddress?) -> Bool {
         guard bytes.count <= 65_535 else {
             statistics.drop(.tooLarge)
             return false
         }
         var message = skerry_message(bytes, to: address, from: source)
-        return transmit(&message, 1) == 0
+        guard source == nil else { return transmit(&message, 1) == 0 }
+        let error = skerry_send_datagram(descriptor, &message)
+        statistics.countSendCall()
+        guard error == 0 else { return sendAgain(message, -error) == 0 }
+        statistics.countSent()
+        return true
     }
 
     /// Closing twice does nothing.
@@ -189,29 +197,49 @@ public final class UDPSocket: DescriptorHandler, @unchecked Sendable {
     public func descriptorIsReady(_ readiness: Readiness) {
         if readiness.contains(.error) { readErrors() }
         guard let receiver else { return }
-        let (arena, outbox) = (loop.datagramArena, loop.datagramOutbox)
         batchSize.begin(iteration: loop.counters.iterations.value)
         isReceiving = true
         for _ in 0..<Self.maxBatches where descriptor >= 0 {
-            let count = arena.receive(
+            let count = loop.datagramArena.receive(
                 from: descriptor, limit: batchSize.limit, isPlain: !mergesArrivals && !isWildcard)
-            statistics.receiveCalls += 1
+            statistics.countReceiveCall()
             guard count > 0 else { break }
             batchSize.received(count)
-            if count >= 8, !mergesArrivals, arena.beginsWithMany(from: arena.source(0)) {
-                mergesArrivals = true
-                skerry_udp_merge(descriptor)
+            if count == 1, !loop.datagramArena.isMerged(0) {
+                handOutOne(to: receiver)
+                // It was alone: more will not have come since.
+                break
             }
-            // What a single datagram brings about leaves at once, uncopied.
-            outbox.isCollecting = count > 1 || arena.isMerged(0)
-            for index in 0..<count where descriptor >= 0 { handOut(index, of: arena, to: receiver) }
-            outbox.isCollecting = false
-            outbox.flush()
-            // Where a few came, more have probably come since, and the next call costs less than a turn of the loop. A single one
-            // was alone, and for a whole batch a turn of the loop costs nothing.
-            if count == 1 || count == DatagramArena.capacity { break }
+            handOut(count, to: receiver)
+            // Where a few came, more have probably come since, and the next call costs less than a turn of the loop. For a whole batch
+            // a turn of the loop costs nothing.
+            if count == DatagramArena.capacity { break }
         }
         isReceiving = false
+    }
+
+    /// What a single datagram brings about leaves at once, uncopied.
+    @inline(__always)
+    private func handOutOne(to receiver: Receiver) {
+        guard let source = loop.datagramArena.source(0), !loop.datagramArena.isTruncated(0) else {
+            return statistics.drop(.malformed)
+        }
+        let local = isWildcard ? loop.datagramArena.local(0) ?? localAddress.ip : localAddress.ip
+        statistics.countReceived(1)
+        receiver(loop.datagramArena.bytes(0), source, local)
+    }
+
+    @inline(never)
+    private func handOut(_ count: Int, to receiver: Receiver) {
+        let (arena, outbox) = (loop.datagramArena, loop.datagramOutbox)
+        if count >= 8, !mergesArrivals, arena.beginsWithMany(from: arena.source(0)) {
+            mergesArrivals = true
+            skerry_udp_merge(descriptor)
+        }
+        outbox.isCollecting = true
+        for index in 0..<count where descriptor >= 0 { handOut(index, of: arena, to: receiver) }
+        outbox.isCollecting = false
+        outbox.flush()
     }
 
     /// Reads what the kernel keeps, up to a batch of it; it goes on telling while there is more.
@@ -231,6 +259,6 @@ public final class UDPSocket: DescriptorHandler, @unchecked Sendable {
             receiver(datagram, source, local)
             return descriptor >= 0
         }
-        statistics.received += UInt64(count)
+        statistics.countReceived(count)
     }
 }

@@ -220,13 +220,18 @@ static void fill_control(struct msghdr *header, uint8_t *control, const skerry_m
     }
 }
 
+int skerry_send_datagram(int socket, const skerry_message *message) {
+    any_address address;
+    socklen_t size = fill_address(&address, message);
+    ssize_t sent = sendto(socket, message->bytes, message->count, MSG_DONTWAIT | MSG_NOSIGNAL,
+                          (struct sockaddr *)&address, size);
+    return sent < 0 ? -errno : 0;
+}
+
 int skerry_send_messages(int socket, const skerry_message *messages, int count) {
     if (count == 1 && !messages->segment && !messages->has_local) {
-        any_address address;
-        socklen_t size = fill_address(&address, messages);
-        ssize_t sent = sendto(socket, messages->bytes, messages->count, MSG_DONTWAIT | MSG_NOSIGNAL,
-                              (struct sockaddr *)&address, size);
-        return sent < 0 ? -errno : 1;
+        int error = skerry_send_datagram(socket, messages);
+        return error < 0 ? error : 1;
     }
     if (count > max_messages) count = max_messages;
     struct mmsghdr headers[max_messages];

@@ -124,6 +124,9 @@ typedef struct skerry_message {
 /// or -errno of the first.
 int skerry_send_messages(int socket, const skerry_message *messages, int count);
 
+/// Sends a message of one datagram, from the address that the socket has. Returns 0, or -errno.
+int skerry_send_datagram(int socket, const skerry_message *message);
+
 /// What the network, or the kernel, has said about a datagram that was sent.
 typedef struct skerry_udp_error_report {
     /// Where the datagram was sent to; an IPv4 address where the family is AF_INET.
