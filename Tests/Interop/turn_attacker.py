@@ -118,7 +118,7 @@ def own_hosts():
 
 RELAYED = '[127.0.0.1, "::1"]'
 # The allocations from which it is tried: family, and transport to peers.
-ALLOCATIONS = [(IPV4, UDP), (IPV6, UDP)]
+ALLOCATIONS = [(IPV4, UDP), (IPV6, UDP), (IPV4, TCP), (IPV6, TCP)]
 
 
 class Attack:
@@ -179,6 +179,10 @@ def hairpin(edge):
         others = [(bobs[0], port) for port in (22, 53, 80, 443, edge.port, bobs[1] ^ 1) if port != anns[1]]
         codes = {peer: refused(ann, Peer(peer), channel=0x4002) for peer in others}
         check("hairpin: no other port there", all(code == [403, 403] for code in codes.values()), codes)
+        with edge.client("tcp", name="cat") as cat:
+            cats = cat.allocate(protocol=TCP).address(A.XOR_RELAYED_ADDRESS)
+            codes = (refused(ann, Peer(cats), channel=0x4002), refused(cat, Peer(bobs), use_connect=True))
+            check("hairpin: UDP and TCP have ports of their own", codes == ([403, 403], [403, 403]), codes)
         bob.refresh(0)
         ann.send_channel(0x4001, b"gone?")
         codes = refused(ann, Peer(bobs), channel=0x4001)
