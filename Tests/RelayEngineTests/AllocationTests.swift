@@ -25,7 +25,7 @@ import Testing
         }
         #expect(try ask { _ in } == .badRequest)
         #expect(try ask { $0.append(.requestedTransport, bytes: [17]) } == .badRequest)
-        #expect(try ask { $0.append(.requestedTransport, leadingByte: 6) } == .unsupportedTransport)
+        #expect(try ask { $0.append(.requestedTransport, leadingByte: 33) } == .unsupportedTransport)
         #expect(
             try ask {
                 $0.append(.requestedTransport, leadingByte: 17)

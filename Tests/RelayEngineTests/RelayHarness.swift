@@ -75,6 +75,8 @@ final class RelayHarness {
     var credit = BandwidthCredit()
     /// The realm that clients come to.
     var realmIndex: UInt8 = 0
+    /// Over which clients come.
+    var transport = FiveTuple.Transport.udp
     /// What the last Connect and ConnectionBind request asked the service for.
     var connecting: PendingConnection?
     var binding: PendingBinding?
@@ -135,7 +137,7 @@ final class RelayHarness {
 
     /// Hands a datagram to `answer` as the service does; nil is silence.
     func answer(_ datagram: [UInt8], from client: SocketAddress = client) -> Answer? {
-        let tuple = FiveTuple(client: client, server: Self.server, realm: realmIndex)
+        let tuple = FiveTuple(client: client, server: Self.server, transport: transport, realm: realmIndex)
         guard engine.receive(datagram.span.bytes, from: tuple, now: now) == .request else { return nil }
         var output = [UInt8](repeating: 0, count: RelayEngine.maxAnswerByteCount)
         var closed: RelayEngine.Closed?

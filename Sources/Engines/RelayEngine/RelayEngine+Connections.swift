@@ -1,5 +1,5 @@
 public import Base
-public import STUN
+import STUN
 
 /// A Connect request that was found good: the service connects to the peer, then calls `completeConnection`.
 public struct PendingConnection: Sendable {

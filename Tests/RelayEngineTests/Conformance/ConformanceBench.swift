@@ -170,7 +170,10 @@ final class ConformanceBench {
 
     /// What becomes of a message that is no request.
     func action(_ message: [UInt8]) -> RelayEngine.ClientAction {
-        harness.engine.receive(message.span.bytes, from: RelayHarness.tuple(client.address), now: harness.now)
+        harness.engine.receive(
+            message.span.bytes,
+            from: FiveTuple(client: client.address, server: RelayHarness.server, transport: harness.transport),
+            now: harness.now)
     }
 
     private func relays(_ message: [UInt8], _ payload: [UInt8], to peer: SocketAddress) -> Bool {
@@ -178,11 +181,14 @@ final class ConformanceBench {
         return to == peer && Array(message[range]) == payload
     }
 
+    /// The only one.
+    var allocation: AllocationID? {
+        harness.engine.sessions(limit: 1, now: harness.now, where: { _ in true }).first?.id
+    }
+
     /// What becomes of a datagram of a peer.
     func hears(_ peer: SocketAddress = peer) -> RelayEngine.PeerAction {
-        guard let id = harness.engine.sessions(limit: 1, now: harness.now, where: { _ in true }).first?.id else {
-            return .none
-        }
+        guard let id = allocation else { return .none }
         return harness.engine.receiveFromPeer(id, from: peer, payloadCount: 5, now: harness.now)
     }
 }

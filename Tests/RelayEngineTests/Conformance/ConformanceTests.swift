@@ -35,6 +35,9 @@ struct Requirement: CustomTestStringConvertible, Sendable {
     @Test(arguments: Requirement.rfc8016)
     func rfc8016(_ requirement: Requirement) throws { try hold(requirement) }
 
+    @Test(arguments: Requirement.rfc6062)
+    func rfc6062(_ requirement: Requirement) throws { try hold(requirement) }
+
     private func hold(_ requirement: Requirement) throws {
         let bench = ConformanceBench()
         let isMet = try requirement.isMet(bench)
@@ -46,7 +49,8 @@ struct Requirement: CustomTestStringConvertible, Sendable {
         let all =
             Requirement.rfc8489 + Requirement.rfc8489Credentials + Requirement.rfc8656Allocations
             + Requirement.rfc8656Relaying + Requirement.rfc8016
+            + Requirement.rfc6062
         #expect(Set(all.map(\.testDescription)).count == all.count)
-        #expect(all.count >= 100)
+        #expect(all.count >= 170)
     }
 }
