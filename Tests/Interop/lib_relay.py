@@ -1,6 +1,7 @@
 """Relays for the scripts beside this one: an edge-node of the development start, begun again with settings of the script's own;
 coturn's server, against which a script shows that it asks for nothing odd (--coturn); or any other (--server)."""
 import argparse
+import base64
 import contextlib
 import json
 import os
@@ -129,6 +130,17 @@ def both_families(edge):
             "relay_addresses": f'["{edge.host}", "{edge.host6}"]'}
 
 
+def access_tokens(edge):
+    """Settings: tokens are taken that coturn's client seals by its own keys (RFC 7635)."""
+    lines = ["", "    server_name: relay.example.net", "    keys:"]
+    for name, (key, size) in OAUTH_KEYS.items():
+        file = edge.config.with_name(f"{name}.key")
+        file.write_text(base64.b64encode(base64.b64decode(key)[:size]).decode() + "\n")
+        file.chmod(0o600)
+        lines += [f"      - id: {name}", f"        file: {file}"]
+    return {"access_tokens": "\n".join(lines)}
+
+
 def changed(text, settings):
     """The configuration with other settings in its section relay."""
     head, section, tail = re.search(r"(.*^relay:\n)((?:  .*\n|\n)*)(.*)", text, re.MULTILINE | re.DOTALL).groups()
@@ -189,10 +201,11 @@ class Given(Relay):
         pass
 
 
-# The keys that coturn's client has by heart (turnutils_uclient -J): their names, their bytes, how tokens are sealed.
+# The keys that coturn's client has by heart (turnutils_uclient -J): their names, what they are cut from, the bytes of it that count.
 OAUTH_KEYS = {
-    "north": ("MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDEK", "A256GCM"),
-    "union": ("MTIzNDU2Nzg5MDEyMzQ1Ngo=", "A128GCM"),
+    "north": ("MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDEK", 32),
+    "union": ("MTIzNDU2Nzg5MDEyMzQ1Ngo=", 16),
+    "oldempire": ("MTIzNDU2Nzg5MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIK", 32),
 }
 
 
@@ -200,8 +213,9 @@ def make_database(path):
     with contextlib.closing(sqlite3.connect(path)) as database:
         database.execute("create table oauth_key (kid varchar(128) primary key, ikm_key varchar(256), timestamp bigint default 0, "
                          "lifetime integer default 0, as_rs_alg varchar(64) default '', realm varchar(127))")
-        for name, (key, algorithm) in OAUTH_KEYS.items():
-            database.execute("insert into oauth_key (kid, ikm_key, as_rs_alg, realm) values (?, ?, ?, 'crinna.org')", (name, key, algorithm))
+        for name, (key, size) in OAUTH_KEYS.items():
+            database.execute(
+                "insert into oauth_key (kid, ikm_key, as_rs_alg, realm) values (?, ?, ?, 'crinna.org')", (name, key, f"A{8 * size}GCM"))
         database.commit()
 
 

@@ -39,7 +39,8 @@ check("an expired one is 401", relay.client(login=(f"1:{tenant}:{name}", credent
 
 client = relay.client()
 check("nothing without an allocation", client.refresh().code == 437)
-check("no TCP to peers over UDP", client.allocate(protocol=TCP).code == 442)
+check("no TCP to peers over UDP", client.allocate(protocol=TCP).code == 400)
+check("no other transport", client.allocate(protocol=132).code == 442)
 check("no unknown attribute", client.allocate(attribute(0x7ABC)).code == 420)
 allocated = client.allocate()
 check("an allocation", allocated.code == 0, allocated)

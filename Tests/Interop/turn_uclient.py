@@ -50,11 +50,13 @@ MODES = {
     "IPv6 clients, over dtls": "-S -x -y -c IPV6",
     "two families": "-Z -y",
     "two families, the sixth used": "-Z -x -y",
+    "RFC 6062, the peer connects": "-P",
     "mobility udp": "-M -y -c",
     "mobility tcp": "-M -t -y -c",
     "mobility tls": "-M -S -t -c PEER",
     "mobility dtls": "-M -S -c PEER",
     "negative": "-N -y -c",
+    "negative, RFC 6062": "-N -T",
     "broken requests udp": "-R -y -c",
     "broken requests tcp": "-R -t -y -c",
     "broken requests tls": "-R -S -t -y -c",
@@ -70,6 +72,9 @@ HALF = ("the peer connects",)
 DOUBLE_FREES = ("mobility tls", "mobility dtls")
 TRIES = 10
 
+
+def settings(edge):
+    return lib_relay.both_families(edge) | lib_relay.access_tokens(edge)
 
 
 def run(name, relay, peer_port):
@@ -139,7 +144,7 @@ def main():
     parser.add_argument("--mode", action="append", choices=MODES, metavar="NAME")
     options = parser.parse_args()
     modes = options.mode or list(MODES)
-    with lib_relay.relay(options, lib_relay.both_families) as relay, peer() as port:
+    with lib_relay.relay(options, settings) as relay, peer() as port:
         with concurrent.futures.ThreadPoolExecutor(len(modes)) as pool:
             # One after another they would take minutes, nearly all of it pauses of the client's.
             results = pool.map(lambda name: run(name, relay, port), modes)
