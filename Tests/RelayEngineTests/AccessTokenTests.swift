@@ -76,6 +76,20 @@ import Testing
         #expect(try #require(harness.refresh(as: &client)).read { $0.number(.lifetime) } == 190)
     }
 
+    /// coturn's client authenticates by the first 16 bytes of a key.
+    @Test func aKeyMayBeCutAsCoturnDoes() throws {
+        let harness = Self.harness()
+        var client = try Self.client("north")
+        client.key = try #require(LongTermKey(bytes: client.key.bytes.prefix(16)))
+        let answer = try #require(harness.allocate(as: &client))
+        #expect(answer.isSuccess)
+        #expect(answer.read { $0.hasValidIntegrity(client.key) })
+        client.token = nil
+        #expect(try #require(harness.refresh(as: &client)).isSuccess)
+        client.key = try #require(LongTermKey(bytes: client.key.bytes.prefix(15)))
+        #expect(try #require(harness.refresh(as: &client)).code == .unauthenticated)
+    }
+
     @Test func aRefreshMayBringAnotherToken() throws {
         let harness = Self.harness()
         var client = try Self.client("north")

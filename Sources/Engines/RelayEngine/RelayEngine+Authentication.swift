@@ -193,7 +193,7 @@ extension RelayEngine {
                 opening: message.withValue(attribute) { Array($0) }, sealingKey: sealing.sealingKey,
                 serverName: rules.serverName),
             token.issuedAt <= wallTime + Self.tokenLeeway, token.expiresAt + Self.tokenLeeway > wallTime,
-            message.hasValidIntegrity(token.key)
+            let key = [token.key, Self.shortened(token.key)].first(where: { message.hasValidIntegrity($0) })
         else { return .refused(.unauthenticated) }
         let holder = id.map { allocations[$0].identity }
         let user: UserAddress
@@ -210,8 +210,13 @@ extension RelayEngine {
         }
         return .identity(
             Identity(
-                username: keyID, user: user, key: token.key, proof: .accessToken, integrity: integrity,
+                username: keyID, user: user, key: key, proof: .accessToken, integrity: integrity,
                 endsAt: token.expiresAt, longestLifetimeSeconds: seconds(until: token.expiresAt, from: wallTime)))
+    }
+
+    /// coturn and its clients take of a token's key no more than a key of MD5 has.
+    private static func shortened(_ key: LongTermKey) -> LongTermKey {
+        LongTermKey(bytes: key.bytes.prefix(16)) ?? key
     }
 
     // MARK: - Challenges
