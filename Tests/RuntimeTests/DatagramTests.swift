@@ -359,6 +359,34 @@ import Testing
         #expect(calls == 3)
     }
 
+    /// IPv6 has datagrams that are larger than the loopback interface takes.
+    @Test func `what the interface does not take whole, and may not be fragmented, comes back once`() async throws {
+        let (errors, arrived): ([DatagramError], [Int]) = try await run { scene, done in
+            let (sender, sink) = (try scene.socket(.loopbackV6), try scene.socket(.loopbackV6))
+            nonisolated(unsafe) var errors: [DatagramError] = []
+            nonisolated(unsafe) var arrived: [Int] = []
+            try sender.start(onError: {
+                #expect($0.destination == sink.localAddress)
+                errors.append($0)
+            }) { _, _, _ in }
+            try sink.start { datagram, _, _ in
+                arrived.append(datagram.count)
+                // The error has been told of before, or in this turn of the loop.
+                if arrived.count == 3 { scene.loop.execute { done((errors, arrived)) } }
+            }
+            for (count, dontFragment) in [(65_500, false), (65_500, true), (65_480, true), (100, false)] {
+                let isSent = Self.payload(0, count).withUnsafeBytes {
+                    sender.send($0, to: sink.localAddress, dontFragment: dontFragment)
+                }
+                #expect(isSent == !(dontFragment && count == 65_500))
+            }
+            #expect(errors.isEmpty && sender.statistics.dropped(.tooLarge) == 1)
+        }
+        #expect(arrived == [65_500, 65_480, 100])
+        #expect(errors.count == 1 && errors.first?.icmp == nil && errors.first?.code == EMSGSIZE)
+        #expect(errors.first?.mtu == 65_536)
+    }
+
     @Test func `queues that overflow or are smaller than asked for are told of`() async throws {
         let overflow: UInt32 = try await run { scene, done in
             let (sender, sink) = (try scene.socket(), try scene.socket(bufferBytes: 8 << 10))

@@ -11,7 +11,8 @@ public struct DatagramError: Equatable, Sendable {
 
     /// Where the datagram was sent to.
     public let destination: SocketAddress
-    /// What the network sent; nil where this host itself had something to say.
+    /// What the network sent; nil where this host itself had something to say: `EMSGSIZE`, and the interface's `mtu`, of a datagram
+    /// that may not be fragmented.
     public let icmp: ICMP?
     /// The errno that the system makes of it.
     public let code: Int32

@@ -1,3 +1,4 @@
+import Base
 import CShims
 import Glibc
 
@@ -41,6 +42,7 @@ extension UDPSocket {
             return lost
         }
         var code = code
+        if code == EMSGSIZE, forbidsFragments { tooLargeFor = message.destination }
         if onError != nil, Self.isFromNetwork(code) {
             var single = message
             let taken = skerry_send_messages(descriptor, &single, 1)
@@ -71,5 +73,11 @@ extension UDPSocket {
 }
 
 extension skerry_message {
+    var destination: SocketAddress {
+        let ip =
+            is_v6 == 1 ? IPAddress(v6High: to_high, low: to_low) : IPAddress(v4: UInt32(truncatingIfNeeded: to_low))
+        return SocketAddress(ip, port: to_port)
+    }
+
     var datagramCount: Int { segment == 0 ? 1 : (Int(count) + Int(segment) - 1) / Int(segment) }
 }

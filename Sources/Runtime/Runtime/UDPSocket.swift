@@ -34,7 +34,7 @@ public final class UDPSocket: DescriptorHandler, @unchecked Sendable {
     private let isWildcard: Bool
     private var isReceiving = false
     /// Whether what is sent may not be fragmented, as the kernel was last told.
-    private var forbidsFragments = false
+    private(set) var forbidsFragments = false
     /// Whether successive datagrams may leave as one message; false once the kernel has refused one for good.
     var mergesDatagrams = true
     /// Whether the kernel merges what comes. Single datagrams are cheaper without; asked for when one source sends many at once, and
@@ -44,6 +44,8 @@ public final class UDPSocket: DescriptorHandler, @unchecked Sendable {
     public let localAddress: SocketAddress
 
     private(set) var onError: ErrorHandler?
+    /// Where the last datagram was to go that was larger than the interface takes, and may not be fragmented.
+    var tooLargeFor: SocketAddress?
     private var registration: Registration?
 
     /// Binds. From any thread; `start` and everything after it are on the loop.
@@ -242,12 +244,20 @@ public final class UDPSocket: DescriptorHandler, @unchecked Sendable {
         outbox.flush()
     }
 
+    /// This host's own word about a datagram, which is said of each attempt, and does not name the port in IPv4: told once.
+    private func tellTooLarge(_ error: DatagramError) {
+        guard let destination = tooLargeFor, destination.ip == error.destination.ip else { return }
+        tooLargeFor = nil
+        onError?(DatagramError(destination: destination, icmp: nil, code: error.code, mtu: error.mtu))
+    }
+
     /// Reads what the kernel keeps, up to a batch of it; it goes on telling while there is more.
     private func readErrors() {
         var report = skerry_udp_error_report()
         for _ in 0..<64 where descriptor >= 0 {
             guard skerry_udp_error(descriptor, &report) == 0 else { return }
-            if let error = DatagramError(report) { onError?(error) }
+            guard let error = DatagramError(report) else { continue }
+            if error.icmp == nil, error.code == EMSGSIZE { tellTooLarge(error) } else { onError?(error) }
         }
     }
 
