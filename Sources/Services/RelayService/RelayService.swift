@@ -131,7 +131,8 @@ package final class RelayService: Service {
         _ configuration: Configuration, on addresses: [SocketAddress], _ loops: [EventLoop],
         statistics: [DatagramStatistics] = []
     ) throws -> [[UDPSocket]] {
-        var addresses = addresses
+        // Port 0 is for UDP and TCP the same.
+        let addresses = try addresses.map { try $0.withFreePort() }
         var listeners: [[UDPSocket]] = []
         for (loopIndex, loop) in loops.enumerated() {
             let counts = statistics.isEmpty ? DatagramStatistics() : statistics[loopIndex]
@@ -143,7 +144,6 @@ package final class RelayService: Service {
                         bufferBytes: configuration.listenerBufferBytes,
                         sendBufferBytes: configuration.listenerBufferBytes,
                         statistics: counts)
-                    addresses[index] = listener.localAddress
                     own.append(listener)
                 } catch {
                     throw EdgeError(
