@@ -14,15 +14,22 @@ public struct ReservationTable<Held: Sendable>: Sendable {
     public static var lifetime: Duration { .seconds(30) }
 
     private let capacity: Int
+    /// Nobody has more of them, so that one user cannot have all.
+    private let maxPerOwner: Int
     private var entries: [UInt64: Entry] = [:]
 
-    public init(capacity: Int) { self.capacity = capacity }
+    public init(capacity: Int) {
+        self.capacity = capacity
+        maxPerOwner = max(1, capacity / 4)
+    }
 
-    public var isFull: Bool { entries.count >= capacity }
+    public func hasRoom(for owner: UserAddress) -> Bool {
+        entries.count < capacity && entries.values.count { $0.owner == owner } < maxPerOwner
+    }
 
     /// - Returns: false when there is no room, or the token is taken.
     public mutating func keep(_ held: Held, _ token: UInt64, for owner: UserAddress, now: MonotonicInstant) -> Bool {
-        guard !isFull, entries[token] == nil else { return false }
+        guard hasRoom(for: owner), entries[token] == nil else { return false }
         entries[token] = Entry(held: held, owner: owner, expiresAt: now + Self.lifetime)
         return true
     }

@@ -7,7 +7,9 @@ import STUN
 /// has the allocation answers the Refresh request, and hands the allocation over when the client first uses its new address.
 struct Arrival {
     /// The loop that has the allocation.
-    var former: RelayLoop
+    let former: RelayLoop
+    /// Of the allocation. Only the last 5-tuple that was announced for it counts.
+    let number: UInt64
     /// When the loop stops waiting for the client.
     var expiresAt: MonotonicInstant
     /// Messages that came while the allocation was on its way.
@@ -27,8 +29,13 @@ extension RelayLoop {
     /// - Returns: false when none has.
     func handOver(_ request: RawSpan, from tuple: FiveTuple, about number: UInt64) -> Bool {
         guard let former = shared.loopOfMobile(number), former !== self else { return false }
-        guard arrivals[tuple] != nil || arrivals.count < Arrival.maxCount else { return false }
-        if arrivals[tuple] == nil { arrivals[tuple] = Arrival(former: former, expiresAt: loop.now + Arrival.lifetime) }
+        if arrivals[tuple] == nil {
+            for (other, arrival) in arrivals where arrival.number == number && !arrival.isUnderWay {
+                arrivals[other] = nil
+            }
+            guard arrivals.count < Arrival.maxCount else { return false }
+            arrivals[tuple] = Arrival(former: former, number: number, expiresAt: loop.now + Arrival.lifetime)
+        }
         let copy = request.withUnsafeBytes { Array($0) }
         return former.loop.execute { former.serve(copy, from: tuple, for: self) }
     }

@@ -106,7 +106,7 @@ extension RelayLoop {
             guard let socket = kept.move(to: loop, statistics: listeners[0].statistics) else { return false }
             adopt(socket, into: sockets)
         case .evenAndNext:
-            guard let family = pending.families.first, !shared.hasNoRoomForReservations,
+            guard let family = pending.families.first, shared.hasRoomForReservation(of: pending.user),
                 let (socket, next) = opener.openPair(family)
             else { return false }
             adopt(socket, into: sockets)

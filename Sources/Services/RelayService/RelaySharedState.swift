@@ -61,7 +61,7 @@ final class RelaySharedState: Sendable {
 
     // MARK: - Reserved ports
 
-    var hasNoRoomForReservations: Bool { reservations.withLock { $0.isFull } }
+    func hasRoomForReservation(of user: UserAddress) -> Bool { reservations.withLock { $0.hasRoom(for: user) } }
 
     /// - Returns: the token; nil when there is no room any more.
     func reserve(_ port: ReservedPort, for user: UserAddress, now: MonotonicInstant) -> UInt64? {
