@@ -158,6 +158,27 @@ import Testing
         }
     }
 
+    @Test func `the name that a client asks for in TLS has a realm`() async throws {
+        try await withStreams({
+            var realm = RelayService.Configuration.Realm()
+            realm.name = "by name"
+            realm.sharedSecrets = [RunningRelay.secret]
+            realm.serverNames = ["localhost"]
+            $0.realms = [realm]
+        }) { relay, loop, certificates in
+            let named = try await StreamTURNClient(
+                relay.service.tlsListenAddresses[0], relay.credentials, tls: certificates.client(), on: loop)
+            _ = try await named.allocate()
+            #expect(named.realm == "by name")
+            let plain = try await StreamTURNClient(relay.service.listenAddresses[0], relay.credentials, on: loop)
+            _ = try await plain.allocate()
+            #expect(plain.realm == "skerry")
+            named.close()
+            plain.close()
+            try await self.eventually { relay.service.connectionCount == 0 && relay.service.allocationCount == 0 }
+        }
+    }
+
     @Test func `a new certificate is shown to clients that come then`() async throws {
         try await withStreams { relay, loop, certificates in
             let server = relay.service.tlsListenAddresses[0]

@@ -14,7 +14,7 @@ final class StreamTURNClient: @unchecked Sendable {
 
     let stream: ByteStream
     private let credentials: RelayCredentials
-    private var realm = ""
+    private(set) var realm = ""
     private var nonce = ""
     private var key: LongTermKey?
     private let framer = STUNStreamFramer(maxMessageByteCount: 70_000)

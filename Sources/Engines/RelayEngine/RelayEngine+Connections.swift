@@ -9,7 +9,7 @@ public struct PendingConnection: Sendable {
     /// Where it is reached from here.
     public let destination: SocketAddress
     /// Who may bind the connection.
-    public let username: String
+    public let owner: ConnectionOwner
     public var tuple: FiveTuple { answer.tuple }
     let answer: PostponedAnswer
 }
@@ -18,10 +18,50 @@ public struct PendingConnection: Sendable {
 /// calls `completeBinding`.
 public struct PendingBinding: Sendable {
     public let connectionID: UInt32
-    /// Must be the username of the connection's allocation.
-    public let username: String
+    /// Must be that of the connection's allocation.
+    public let owner: ConnectionOwner
     public var tuple: FiveTuple { answer.tuple }
     let answer: PostponedAnswer
+}
+
+/// Whose an allocation's connections are. Users of different realms may have the same username, and with access tokens all users of a
+/// key have.
+public struct ConnectionOwner: Equatable, Sendable {
+    let username: String
+    let user: UserAddress
+
+    init(_ identity: Identity) {
+        username = identity.username
+        user = identity.user
+    }
+}
+
+/// What has passed over connections of TCP allocations.
+public struct ConnectionBytes: Equatable, Sendable {
+    public var toPeers: UInt64
+    public var toClient: UInt64
+
+    public init(toPeers: UInt64 = 0, toClient: UInt64 = 0) {
+        self.toPeers = toPeers
+        self.toClient = toClient
+    }
+
+    public static func += (sum: inout ConnectionBytes, more: ConnectionBytes) {
+        sum.toPeers += more.toPeers
+        sum.toClient += more.toClient
+    }
+}
+
+extension RelayTraffic {
+    mutating func add(_ bytes: ConnectionBytes) {
+        bytesToPeers += bytes.toPeers
+        bytesToClient += bytes.toClient
+    }
+}
+
+extension RelayEngine.Closed {
+    /// Counts what had not been told to the engine.
+    public mutating func carried(_ bytes: ConnectionBytes) { traffic.add(bytes) }
 }
 
 /// TCP allocations (RFC 6062). A connection is known by its peer, of which an allocation has at most one; the service gives it the
@@ -48,7 +88,7 @@ extension RelayEngine {
         return .connect(
             PendingConnection(
                 allocation: id, peer: peer, destination: policy.local(peer),
-                username: allocations[id].identity.username, answer: answer.postponed))
+                owner: ConnectionOwner(allocations[id].identity), answer: answer.postponed))
     }
 
     /// Answers a Connect request.
@@ -72,10 +112,10 @@ extension RelayEngine {
 
     /// Decides about a connection that a peer has made to the relayed transport address (RFC 6062 section 5.3).
     ///
-    /// - Returns: the peer as clients know it, and who may bind the connection; nil when it is to be closed.
+    /// - Returns: the peer as clients know it, who may bind the connection, and how the client is reached; nil when it is to be closed.
     public mutating func acceptConnection(
         _ id: AllocationID, from peer: SocketAddress, now: MonotonicInstant
-    ) -> (peer: SocketAddress, username: String)? {
+    ) -> (peer: SocketAddress, owner: ConnectionOwner, over: FiveTuple.Transport)? {
         let peer = policy.published(peer)
         guard allocations.contains(id), allocations[id].expiresAt > now,
             let permission = allocations[id].permission(for: peer.ip, now: now),
@@ -91,7 +131,7 @@ extension RelayEngine {
             return nil
         }
         allocations[id].connectedPeers.append(peer)
-        return (peer, allocations[id].identity.username)
+        return (peer, ConnectionOwner(allocations[id].identity), allocations[id].tuple.transport)
     }
 
     /// Writes the ConnectionAttempt indication for a connection that was accepted.
@@ -108,16 +148,16 @@ extension RelayEngine {
     }
 
     /// A connection that was accepted or completed has ended.
-    public mutating func connectionEnded(
-        _ id: AllocationID, with peer: SocketAddress, bytesToPeer: UInt64, bytesToClient: UInt64
-    ) {
-        let transport = allocations.contains(id) ? allocations[id].tuple.transport : .tcp
-        statistics.traffic[Int(transport.rawValue)].bytesToPeers += bytesToPeer
-        statistics.traffic[Int(transport.rawValue)].bytesToClient += bytesToClient
-        guard allocations.contains(id) else { return }
-        allocations[id].traffic.bytesToPeers += bytesToPeer
-        allocations[id].traffic.bytesToClient += bytesToClient
-        forgetConnection(id, peer)
+    public mutating func connectionEnded(_ id: AllocationID, with peer: SocketAddress) {
+        if allocations.contains(id) { forgetConnection(id, peer) }
+    }
+
+    /// Bytes have passed over connections of an allocation that is still there, or was.
+    ///
+    /// - Parameter transport: of its client.
+    public mutating func carried(_ bytes: ConnectionBytes, for id: AllocationID, over transport: FiveTuple.Transport) {
+        statistics.traffic[Int(transport.rawValue)].add(bytes)
+        if allocations.contains(id) { allocations[id].traffic.add(bytes) }
     }
 
     private mutating func forgetConnection(_ id: AllocationID, _ peer: SocketAddress) {
@@ -136,12 +176,12 @@ extension RelayEngine {
             return fail(.badRequest, answer)
         }
         return .bindConnection(
-            PendingBinding(connectionID: connectionID, username: identity.username, answer: answer.postponed))
+            PendingBinding(connectionID: connectionID, owner: ConnectionOwner(identity), answer: answer.postponed))
     }
 
     /// Writes the answer to a ConnectionBind request.
     ///
-    /// - Parameter isBound: false when there is no such connection for this username.
+    /// - Parameter isBound: false when there is no such connection of this owner.
     public mutating func completeBinding(
         _ pending: PendingBinding, isBound: Bool, into output: UnsafeMutableRawBufferPointer
     ) -> Int {

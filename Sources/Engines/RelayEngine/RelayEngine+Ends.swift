@@ -26,7 +26,7 @@ extension RelayEngine {
         public let transport: RelayedTransport
         /// Under which other event loops ask for it; 0 without mobility.
         public let mobilityNumber: UInt64
-        public let traffic: RelayTraffic
+        public internal(set) var traffic: RelayTraffic
         public let age: Duration
         public let reason: EndReason
     }

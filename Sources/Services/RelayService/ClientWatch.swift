@@ -8,7 +8,7 @@ import Runtime
 /// Used on the loop alone.
 final class ClientWatch {
     private let relayLoop: RelayLoop
-    let tuple: FiveTuple
+    private(set) var tuple: FiveTuple
     private let patience: Duration
     /// Breaks the watch's hold on the connection: called once at most.
     private var close: (() -> Void)?
@@ -31,7 +31,9 @@ final class ClientWatch {
         arm(after: handshakePatience ?? patience)
     }
 
-    func handshakeIsComplete() {
+    /// - Parameter tuple: with the realm that the client has come to by the name that it asked for.
+    func handshakeIsComplete(_ tuple: FiveTuple) {
+        self.tuple = tuple
         isHandshaking = false
         arm(after: patience)
     }

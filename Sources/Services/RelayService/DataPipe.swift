@@ -9,8 +9,6 @@ final class DataPipe: @unchecked Sendable {
     private let connection: PeerConnection
     private let client: ByteStream
     private let peer: ByteStream
-    private(set) var bytesToPeer: UInt64 = 0
-    private(set) var bytesToClient: UInt64 = 0
 
     init(_ connection: PeerConnection, client: ByteStream, peer: ByteStream) {
         self.connection = connection
@@ -23,18 +21,18 @@ final class DataPipe: @unchecked Sendable {
     func run() async {
         await withTaskGroup(of: Void.self) { group in
             group.addTask(executorPreference: loop) {
-                await self.carry(from: self.client, to: self.peer, \.bytesToPeer)
+                await self.carry(from: self.client, to: self.peer) { self.connection.carried(toPeer: $0) }
             }
             group.addTask(executorPreference: loop) {
-                await self.carry(from: self.peer, to: self.client, \.bytesToClient)
+                await self.carry(from: self.peer, to: self.client) { self.connection.carried(toClient: $0) }
             }
         }
         close()
-        connection.report(bytesToPeer: bytesToPeer, bytesToClient: bytesToClient)
+        connection.report()
     }
 
     private func carry(
-        from source: ByteStream, to destination: ByteStream, _ count: ReferenceWritableKeyPath<DataPipe, UInt64>
+        from source: ByteStream, to destination: ByteStream, count: (Int) -> Void
     ) async {
         do {
             // The answer that told the client.
@@ -44,7 +42,7 @@ final class DataPipe: @unchecked Sendable {
                 if source.inbound.isEmpty, try await !source.receive() { break }
                 let bytes = source.inbound.take(source.inbound.count)
                 try await destination.send(bytes)
-                self[keyPath: count] += UInt64(bytes.count)
+                count(bytes.count)
             }
             await destination.finish()
         } catch {

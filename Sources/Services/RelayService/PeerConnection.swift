@@ -19,29 +19,40 @@ final class PeerConnection: Sendable {
     /// As clients know it.
     let peer: SocketAddress
     /// Who may bind it.
-    let username: String
+    let owner: ConnectionOwner
     let allocation: AllocationID
+    /// Of the allocation's client.
+    let transport: FiveTuple.Transport
     private let home: RelayLoop
+    private let bytesToPeer = Atomic<UInt64>(0)
+    private let bytesToClient = Atomic<UInt64>(0)
     private let state: Mutex<State>
 
     /// - Parameter home: has the allocation.
     init(
-        _ connection: consuming OwnedDescriptor, id: UInt32, peer: SocketAddress, username: String,
-        of allocation: AllocationID, on home: RelayLoop
+        _ connection: consuming OwnedDescriptor, id: UInt32, peer: SocketAddress, owner: ConnectionOwner,
+        of allocation: AllocationID, over transport: FiveTuple.Transport, on home: RelayLoop
     ) {
+        self.transport = transport
         self.id = id
         self.peer = peer
-        self.username = username
+        self.owner = owner
         self.allocation = allocation
         self.home = home
         state = Mutex(.waiting(connection))
     }
 
     /// Tells the allocation that the connection has ended.
-    func report(bytesToPeer: UInt64 = 0, bytesToClient: UInt64 = 0) {
-        home.loop.execute {
-            self.home.connectionEnded(self, bytesToPeer: bytesToPeer, bytesToClient: bytesToClient)
-        }
+    func report() { home.loop.execute { self.home.connectionEnded(self) } }
+
+    func carried(toPeer count: Int) { bytesToPeer.add(UInt64(count), ordering: .relaxed) }
+    func carried(toClient count: Int) { bytesToClient.add(UInt64(count), ordering: .relaxed) }
+
+    /// What has passed since this was last asked.
+    func takeBytes() -> ConnectionBytes {
+        ConnectionBytes(
+            toPeers: bytesToPeer.exchange(0, ordering: .relaxed),
+            toClient: bytesToClient.exchange(0, ordering: .relaxed))
     }
 
     var isWaiting: Bool {
@@ -111,8 +122,9 @@ final class WaitingConnections: Sendable {
 
     /// Gives the connection an id that none of those that wait has.
     func add(
-        _ connection: consuming OwnedDescriptor, peer: SocketAddress, username: String, of allocation: AllocationID,
-        on home: RelayLoop
+        _ connection: consuming OwnedDescriptor, peer: SocketAddress, owner: ConnectionOwner,
+        of allocation: AllocationID,
+        over transport: FiveTuple.Transport, on home: RelayLoop
     ) -> PeerConnection {
         let id = waiting.withLock { waiting in
             var id = UInt32.random(in: 1...UInt32.max)
@@ -120,15 +132,15 @@ final class WaitingConnections: Sendable {
             return id
         }
         let added = PeerConnection(
-            connection, id: id, peer: peer, username: username, of: allocation, on: home)
+            connection, id: id, peer: peer, owner: owner, of: allocation, over: transport, on: home)
         waiting.withLock { $0[id] = added }
         return added
     }
 
     /// The connection, which waits no longer; nil unless the user is its own.
-    func claim(_ id: UInt32, username: String) -> PeerConnection? {
+    func claim(_ id: UInt32, owner: ConnectionOwner) -> PeerConnection? {
         waiting.withLock { waiting in
-            guard waiting[id]?.username == username else { return nil }
+            guard waiting[id]?.owner == owner else { return nil }
             return waiting.removeValue(forKey: id)
         }
     }

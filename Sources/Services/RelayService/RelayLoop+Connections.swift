@@ -11,7 +11,9 @@ extension RelayLoop {
         guard let endpoint = relays[Int(pending.allocation.index)]?.endpoint else { return }
         endpoint.connect(to: pending.destination, timeout: RelayEngine.connectionTimeout) { [self] connection in
             guard let connection, engine.holds(pending.allocation) else { return complete(pending, nil) }
-            let id = keep(connection, peer: pending.peer, username: pending.username, of: pending.allocation)
+            let id = keep(
+                connection, peer: pending.peer, owner: pending.owner, of: pending.allocation,
+                over: pending.tuple.transport)
             complete(pending, id)
         }
     }
@@ -26,9 +28,9 @@ extension RelayLoop {
         do {
             try endpoint.start { [self] connection, peer in
                 guard let id = sockets.id,
-                    let (peer, username) = engine.acceptConnection(id, from: peer, now: loop.now)
+                    let (peer, owner, transport) = engine.acceptConnection(id, from: peer, now: loop.now)
                 else { return }
-                let connectionID = keep(connection, peer: peer, username: username, of: id)
+                let connectionID = keep(connection, peer: peer, owner: owner, of: id, over: transport)
                 let (count, tuple) = engine.announceConnection(
                     id, from: peer, connectionID: connectionID, into: output)
                 respond(count, to: tuple)
@@ -42,33 +44,53 @@ extension RelayLoop {
 
     /// Has the connection wait for its client; returns its CONNECTION-ID.
     private func keep(
-        _ connection: consuming OwnedDescriptor, peer: SocketAddress, username: String, of id: AllocationID
+        _ connection: consuming OwnedDescriptor, peer: SocketAddress, owner: ConnectionOwner, of id: AllocationID,
+        over transport: FiveTuple.Transport
     ) -> UInt32 {
-        let added = shared.connections.add(connection, peer: peer, username: username, of: id, on: self)
+        let added = shared.connections.add(
+            connection, peer: peer, owner: owner, of: id, over: transport, on: self)
         relays[Int(id.index)]?.connections[peer] = added
         loop.schedule(after: RelayEngine.connectionTimeout) { [self] in
             guard added.isWaiting else { return }
             added.end()
-            connectionEnded(added, bytesToPeer: 0, bytesToClient: 0)
+            connectionEnded(added)
         }
         return added.id
     }
 
     /// A connection of one of this loop's allocations has ended.
-    func connectionEnded(_ connection: PeerConnection, bytesToPeer: UInt64, bytesToClient: UInt64) {
+    func connectionEnded(_ connection: PeerConnection) {
         shared.connections.remove(connection)
         let id = connection.allocation
-        engine.connectionEnded(id, with: connection.peer, bytesToPeer: bytesToPeer, bytesToClient: bytesToClient)
+        engine.carried(connection.takeBytes(), for: id, over: connection.transport)
+        engine.connectionEnded(id, with: connection.peer)
         if engine.holds(id) { relays[Int(id.index)]?.connections[connection.peer] = nil }
     }
 
+    /// Tells the engine what has passed over connections. Called about once a second.
+    func countConnectionBytes() {
+        for sockets in relays {
+            guard let sockets, let id = sockets.id, !sockets.connections.isEmpty else { continue }
+            for connection in sockets.connections.values {
+                engine.carried(connection.takeBytes(), for: id, over: connection.transport)
+            }
+        }
+    }
+
     /// The allocation of these sockets is gone.
-    func endConnections(_ sockets: RelaySockets) {
+    ///
+    /// - Returns: what has passed over its connections since the engine was told.
+    func endConnections(_ sockets: RelaySockets) -> ConnectionBytes {
+        var bytes = ConnectionBytes()
         for connection in sockets.connections.values {
             shared.connections.remove(connection)
             connection.end()
+            let rest = connection.takeBytes()
+            engine.carried(rest, for: connection.allocation, over: connection.transport)
+            bytes += rest
         }
         sockets.connections = [:]
+        return bytes
     }
 
     // MARK: - On the loop of the data connection
@@ -84,7 +106,7 @@ extension RelayLoop {
 
     private func join(_ pending: PendingBinding) -> DataPipe? {
         guard let stream = streams[pending.tuple]?.stream,
-            let connection = shared.connections.claim(pending.connectionID, username: pending.username),
+            let connection = shared.connections.claim(pending.connectionID, owner: pending.owner),
             let descriptor = connection.take()
         else { return nil }
         guard let peer = try? ByteStream(adopting: descriptor, on: loop) else {

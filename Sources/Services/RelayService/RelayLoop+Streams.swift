@@ -38,6 +38,16 @@ extension RelayLoop {
         }
     }
 
+    /// The client's handshake is complete: the name that it asked for may have a realm of its own.
+    func isSecured(_ connection: RelayStreamConnection) {
+        let former = connection.tuple
+        connection.tuple.realm = realmChoice.realm(
+            of: .tls, listener: former.listener, serverName: connection.stream.requestedServerName)
+        guard connection.tuple != former else { return }
+        streams[former] = nil
+        streams[connection.tuple] = connection
+    }
+
     private func end(_ connection: RelayStreamConnection) {
         let tuple = connection.tuple
         connection.stream.close()

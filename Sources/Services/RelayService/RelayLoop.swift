@@ -113,6 +113,7 @@ final class RelayLoop: @unchecked Sendable {
         for closed in engine.expire(now: loop.now) { close(closed) }
         forgetArrivals()
         shared.expireReservations(now: loop.now)
+        countConnectionBytes()
         carryStatistics()
         timer = loop.schedule(after: .seconds(1)) { [self] in tick() }
     }
@@ -205,10 +206,11 @@ final class RelayLoop: @unchecked Sendable {
     // MARK: - Ends
 
     func close(_ closed: RelayEngine.Closed) {
+        var closed = closed
         let index = Int(closed.id.index)
         if let sockets = relays[index] {
             shared.metrics.overflowed(sockets.close())
-            endConnections(sockets)
+            closed.carried(endConnections(sockets))
         }
         relays[index] = nil
         shared.forgetMobile(closed.mobilityNumber)

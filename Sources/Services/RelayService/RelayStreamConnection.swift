@@ -13,7 +13,7 @@ final class RelayStreamConnection: @unchecked Sendable {
     private static let maxMessageByteCount = 20 + 65_532
 
     let stream: ByteStream
-    private(set) var tuple: FiveTuple
+    var tuple: FiveTuple
     private let relayLoop: RelayLoop
     private let limits: StreamLimits
     private var framer = STUNStreamFramer(maxMessageByteCount: RelayEngine.maxRequestByteCount)
@@ -41,9 +41,8 @@ final class RelayStreamConnection: @unchecked Sendable {
         do {
             if let tls {
                 try await stream.startTLS(tls)
-                watch.handshakeIsComplete()
-                tuple.realm = relayLoop.realmChoice.realm(
-                    of: .tls, listener: tuple.listener, serverName: stream.requestedServerName)
+                relayLoop.isSecured(self)
+                watch.handshakeIsComplete(tuple)
             }
             while try await stream.receive() {
                 try relayLoop.loop.gatherDatagrams { try handMessages(watch) }
