@@ -7,12 +7,17 @@ public struct DatagramError: Equatable, Sendable {
     public struct ICMP: Equatable, Sendable {
         public let type: UInt8
         public let code: UInt8
+
+        /// What a router says of a datagram to there that it would have to fragment, and may not.
+        static func tooBig(_ destination: SocketAddress) -> ICMP {
+            destination.ip.family == .v4 ? ICMP(type: 3, code: 4) : ICMP(type: 2, code: 0)
+        }
     }
 
     /// Where the datagram was sent to.
     public let destination: SocketAddress
-    /// What the network sent; nil where this host itself had something to say: `EMSGSIZE`, and the interface's `mtu`, of a datagram
-    /// that may not be fragmented.
+    /// What the network sent; or what a router would have sent that has this host's interface, where that takes no datagram so
+    /// large that may not be fragmented. Nil where this host had something else to say.
     public let icmp: ICMP?
     /// The errno that the system makes of it.
     public let code: Int32

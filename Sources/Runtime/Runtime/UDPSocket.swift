@@ -248,7 +248,7 @@ public final class UDPSocket: DescriptorHandler, @unchecked Sendable {
     private func tellTooLarge(_ error: DatagramError) {
         guard let destination = tooLargeFor, destination.ip == error.destination.ip else { return }
         tooLargeFor = nil
-        onError?(DatagramError(destination: destination, icmp: nil, code: error.code, mtu: error.mtu))
+        onError?(DatagramError(destination: destination, icmp: .tooBig(destination), code: error.code, mtu: error.mtu))
     }
 
     /// Reads what the kernel keeps, up to a batch of it; it goes on telling while there is more.
