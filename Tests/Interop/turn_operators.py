@@ -14,12 +14,13 @@ import stat
 import subprocess
 import time
 import urllib.error
+import urllib.parse
 import urllib.request
 
+import lib_relay
 from lib_checks import check, finish, ice_servers
 from lib_turn import Client, Datagrams, peer_socket
 
-BUILD = pathlib.Path(os.environ.get("SKERRY_BUILD") or pathlib.Path(__file__).resolve().parents[2] / ".build" / "debug")
 
 
 class Operator:
@@ -29,7 +30,7 @@ class Operator:
         self.edge = edge
 
     def run(self, *words):
-        command = [str(BUILD / "edgectl"), *words, "--socket", self.edge["socket"]]
+        command = [str(lib_relay.BUILD / "edgectl"), *words, "--socket", self.edge["socket"]]
         result = subprocess.run(command, capture_output=True, text=True, timeout=30)
         return result.returncode, result.stdout + result.stderr
 
@@ -99,6 +100,23 @@ def check_sessions(operator, edge, server):
     check("whom to kick has to be said", status == 2 and "--session" in text, text)
 
 
+def check_urls(path, server):
+    kinds = {("turn", "udp"): "udp", ("turn", "tcp"): "tcp", ("turns", "tcp"): "tls", ("turns", "udp"): "dtls"}
+    relay = lib_relay.Edge(path)
+    seen = []
+    for url in server["urls"]:
+        scheme, place, query = re.fullmatch(r"(\w+):([^?]+)(?:\?(.*))?", url).groups()
+        if scheme == "stun":
+            continue
+        kind = kinds[scheme, dict(urllib.parse.parse_qsl(query))["transport"]]
+        relay.host, port = place.rsplit(":", 1)
+        relay.port = relay.tls_port = int(port)
+        with relay.client(kind, login=(server["username"], server["credential"])) as one:
+            check(f"{url} relays", one.allocate().code == 0 and one.refresh(0).code == 0)
+        seen.append(kind)
+    check("by every transport", sorted(seen) == sorted(kinds.values()), server["urls"])
+
+
 def check_metrics(operator):
     check("packets are counted by transport",
           operator.await_metric("skerry_relay_packets_total", 1, direction="to_peer", transport="udp") >= 1)
@@ -147,6 +165,7 @@ def main():
     check_sessions(operator, edge, server)
     check_metrics(operator)
     check_audit(path, edge)
+    check_urls(path, server)
     check_drain(operator, edge, server)
     finish()
 

@@ -33,6 +33,20 @@ import Testing
         while !condition() { try await Task.sleep(for: .milliseconds(2)) }
     }
 
+    @Test func `clients are told of every transport`() async throws {
+        let (urls, plain, secured) = try await withStreams {
+            $0.publicHost = "turn.example.net"
+        } _: { relay, _, _ in
+            (relay.service.urls, relay.service.listenAddresses[0].port, relay.service.tlsListenAddresses[0].port)
+        }
+        #expect(
+            urls == [
+                "stun:turn.example.net:\(plain)", "turn:turn.example.net:\(plain)?transport=udp",
+                "turn:turn.example.net:\(plain)?transport=tcp", "turns:turn.example.net:\(secured)?transport=tcp",
+                "turns:turn.example.net:\(secured)?transport=udp",
+            ])
+    }
+
     @Test(arguments: [false, true])
     func `messages of every size go to a peer and back, however the stream is cut`(isTLS: Bool) async throws {
         try await withStreams { relay, loop, certificates in

@@ -22,11 +22,19 @@ extension RelayService {
             ttlSeconds: lifetime)
     }
 
-    /// STUN and TURN URIs (RFC 7064, RFC 7065) of the first listener.
+    /// STUN and TURN URIs (RFC 7064, RFC 7065) of the first listener and the first for TLS: UDP before TCP, and last what gets
+    /// through where nothing else does.
     package var urls: [String] {
-        let listener = listenAddresses[0]
-        let ip = relayAddresses[listener.ip.family]?.relayed ?? listener.ip
-        let host = configuration.publicHost ?? (ip.family == .v4 ? "\(ip)" : "[\(ip)]")
-        return ["stun:\(host):\(listener.port)", "turn:\(host):\(listener.port)?transport=udp"]
+        let port = listenAddresses[0].port
+        let host = publicHost(listenAddresses[0].ip)
+        let plain = ["stun:\(host):\(port)"] + ["udp", "tcp"].map { "turn:\(host):\(port)?transport=\($0)" }
+        guard let secured = tlsListenAddresses.first else { return plain }
+        let place = "\(publicHost(secured.ip)):\(secured.port)"
+        return plain + ["turns:\(place)?transport=tcp", "turns:\(place)?transport=udp"]
+    }
+
+    private func publicHost(_ listener: IPAddress) -> String {
+        let ip = relayAddresses[listener.family]?.relayed ?? listener
+        return configuration.publicHost ?? (ip.family == .v4 ? "\(ip)" : "[\(ip)]")
     }
 }
