@@ -77,10 +77,10 @@ import Testing
     }
 
     private func ask(
-        _ hook: AuthorizationHook, _ query: AuthorizationQuery = query
+        _ hook: AuthorizationHook, _ query: AuthorizationQuery = query, from source: IPAddress = .loopbackV4
     ) async -> AuthorizationAnswer {
         await withCheckedContinuation { continuation in
-            hook.ask(query) { continuation.resume(returning: $0) }
+            hook.ask(query, from: source) { continuation.resume(returning: $0) }
         }
     }
 
@@ -162,10 +162,10 @@ import Testing
         } _: { hook in
             let answers = Mutex<[AuthorizationAnswer]>([])
             async let first = withCheckedContinuation { continuation in
-                hook.ask(Self.query) { continuation.resume(returning: $0) }
+                hook.ask(Self.query, from: .loopbackV4) { continuation.resume(returning: $0) }
             }
             while server.questions.withLock({ $0.isEmpty }) { await Task.yield() }
-            hook.ask(Self.query) { answer in answers.withLock { $0.append(answer) } }
+            hook.ask(Self.query, from: .loopbackV4) { answer in answers.withLock { $0.append(answer) } }
             #expect(await ask(hook, AuthorizationQuery(username: "bob", realm: "skerry")) == .unavailable)
             #expect(answers.withLock { $0.isEmpty })
             server.isOpen.store(true, ordering: .releasing)
@@ -173,6 +173,31 @@ import Testing
             while answers.withLock({ $0.isEmpty }) { await Task.yield() }
             #expect(answers.withLock { $0 } == [expected])
             #expect(server.questions.withLock { $0.count } == 1)
+        }
+    }
+
+    @Test func `who makes up names keeps nobody else out`() async throws {
+        let server = Operator(200, #"{"user":"alice","password":"pass","ttl_s":60}"#, isOpen: false)
+        let expected = try known()
+        let (crowd, other) = (IPAddress(v4: 0xC000_0200), IPAddress(v4: 0xC633_6401))
+        try await run(server) {
+            $0.maxRequests = 16
+        } _: { hook in
+            let refused = Mutex(0)
+            for number in 0..<8 as Range<UInt32> {
+                let query = AuthorizationQuery(username: "name \(number)", realm: "skerry")
+                hook.ask(query, from: IPAddress(v4: UInt32(crowd.low) + number)) { answer in
+                    if answer == .unavailable { refused.withLock { $0 += 1 } }
+                }
+            }
+            #expect(refused.withLock { $0 } == 6)
+            async let answer = ask(hook, from: other)
+            while server.questions.withLock({ $0.count }) < 3 { await Task.yield() }
+            server.isOpen.store(true, ordering: .releasing)
+            #expect(await answer == expected)
+            // There is room again for the next.
+            let late = AuthorizationQuery(username: "late", realm: "skerry")
+            #expect(await ask(hook, late, from: crowd) == expected)
         }
     }
 

@@ -6,7 +6,8 @@ let edgeControl = Command.group(
     "edgectl", "Skerry's command line: for operators, developers and tests.",
     [
         TokenCommand.command, UploadCommand.command, FetchCommand.command, SignCommand.command, MessageCommands.command,
-        StatusCommands.command, CallCommand.command, RelayCommands.command, DrainCommand.command, EnrollCommands.command,
+        StatusCommands.command, CallCommand.command, RelayCommands.command, DrainCommand.command,
+        EnrollCommands.command,
         ConfigCommands.command, DevCommand.command, DemoCommand.command,
     ])
 

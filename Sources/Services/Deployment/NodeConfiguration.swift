@@ -69,6 +69,7 @@ package struct NodeConfiguration: Equatable, Sendable {
         section.section("worker") { worker.read($0) }
         section.section("relay") { section in
             relayCredentials.read(section)
+            section.section("authorization_hook") { relay.authorizationHook.read($0, &relayCredentials) }
             relay.read(section)
         }
         if region == NodeIdentity.centralRegion { section.reject("region", "\(region) is the centrals' own") }

@@ -38,6 +38,8 @@ package struct RelayCredentialsConfiguration: Equatable, Sendable {
     package var tokenServerName: String?
     package var tokenKeys: [TokenKey] = []
     package var realms: [Realm] = []
+    package var hookSecretFile: String?
+    package var hookAuthorityFile: String?
 
     package init() {}
 
@@ -87,6 +89,10 @@ package struct RelayCredentialsConfiguration: Equatable, Sendable {
                     AccessTokenRules.Key(
                         id: key.id, sealingKey: try SecretFile.readKey(key.file, sizes: [16, 32]), tenant: key.tenant)
                 })
+        }
+        if configuration.authorizationHook.url != nil {
+            configuration.authorizationHook.secret = try hookSecretFile.map(SecretFile.readPassphrase) ?? []
+            configuration.authorizationHook.authorityPEM = try hookAuthorityFile.map(SecretFile.readPublicText)
         }
         configuration.realms = try realms.map { realm in
             var loaded = RelayService.Configuration.Realm()

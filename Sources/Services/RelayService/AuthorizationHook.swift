@@ -5,6 +5,7 @@ import HTTPCodec
 import JSONCodec
 package import RelayEngine
 package import Runtime
+import STUN
 import Synchronization
 
 /// Asks the operator's own server about users by HTTP: one POST for each user that is not known, whose body is signed.
@@ -24,7 +25,8 @@ package final class AuthorizationHook: Sendable {
         package var allowedNetworks: [IPNetwork] = []
         /// How long an answer may take.
         package var timeoutMs = 2_000
-        /// Questions at a time; users beyond them are told to try again.
+        /// Questions at a time; users beyond them are told to try again. Clients of one source prefix (/24, /56) cause at most an
+        /// eighth of them, so that made-up names keep nobody else out.
         package var maxRequests = 64
         /// The longest that an answer counts, whatever it says.
         package var maxAnswerLifeSeconds = 3_600
@@ -38,6 +40,8 @@ package final class AuthorizationHook: Sendable {
         /// Who waits for which answer: whoever asks for one that is on its way waits with the others.
         var waiting: [AuthorizationQuery: [@Sendable (AuthorizationAnswer) -> Void]] = [:]
         var waiterCount = 0
+        /// Questions under way because of clients of one source prefix.
+        var asking: [IPAddress: Int] = [:]
     }
 
     static let maxAnswerBytes = 16_384
@@ -80,13 +84,22 @@ package final class AuthorizationHook: Sendable {
 
     /// Asks, unless the same is being asked already.
     ///
-    /// - Parameter onAnswer: called once, on any thread; `.unavailable` at once when too many wait.
-    package func ask(_ query: AuthorizationQuery, onAnswer: @escaping @Sendable (AuthorizationAnswer) -> Void) {
+    /// - Parameters:
+    ///   - source: of the client that is the cause.
+    ///   - onAnswer: called once, on any thread; `.unavailable` at once when too many wait.
+    package func ask(
+        _ query: AuthorizationQuery, from source: IPAddress,
+        onAnswer: @escaping @Sendable (AuthorizationAnswer) -> Void
+    ) {
+        let prefix = source.sourcePrefix
         enum Next { case ask, wait, refuse }
         let next = state.withLock { state -> Next in
             let isAsked = state.waiting[query] != nil
-            guard state.waiterCount < Self.maxWaiters, isAsked || state.waiting.count < configuration.maxRequests
+            let (total, own) = (state.waiting.count, state.asking[prefix, default: 0])
+            guard state.waiterCount < Self.maxWaiters,
+                isAsked || total < configuration.maxRequests && own < max(1, configuration.maxRequests / 8)
             else { return .refuse }
+            if !isAsked { state.asking[prefix] = own + 1 }
             state.waiting[query, default: []].append(onAnswer)
             state.waiterCount += 1
             return isAsked ? .wait : .ask
@@ -102,6 +115,8 @@ package final class AuthorizationHook: Sendable {
                 let waiters = state.withLock { state in
                     let waiters = state.waiting.removeValue(forKey: query) ?? []
                     state.waiterCount -= waiters.count
+                    let left = state.asking[prefix, default: 1] - 1
+                    state.asking[prefix] = left > 0 ? left : nil
                     return waiters
                 }
                 for waiter in waiters { waiter(answer) }
@@ -138,8 +153,8 @@ package final class AuthorizationHook: Sendable {
     private func understand(_ status: Int, _ body: [UInt8]) -> AuthorizationAnswer {
         switch status {
         case 200:
-            guard let json = try? JSONValue.parse(body), let password = json["password"]?.string, !password.isEmpty,
-                password.utf8.count <= 512, let name = json["user"]?.string,
+            guard let json = try? JSONValue.parse(body), let text = json["password"]?.string, text.utf8.count <= 512,
+                let password = OpaqueString.prepare(text), let name = json["user"]?.string,
                 let tenant = json["tenant"].map({ $0.string.flatMap { Tenant($0) } }) ?? Tenant.default,
                 let user = UserAddress(tenant: tenant, user: name)
             else { break }

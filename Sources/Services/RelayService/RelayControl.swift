@@ -37,7 +37,11 @@ extension RelayService {
             } else if let selection = try Self.selection(
                 tenant: body["tenant"]?.string, user: body["user"]?.string)
             {
-                ended = await kick(selection)
+                if body["revoke"]?.bool == true, let scope = selection.revocable {
+                    ended = await revoke(Revocation(scope, madeBefore: WallClock.now()))
+                } else {
+                    ended = await kick(selection)
+                }
             } else {
                 throw ProblemDetails(status: 400, detail: "Name a session, a user or a tenant.")
             }

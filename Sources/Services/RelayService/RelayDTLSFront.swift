@@ -53,6 +53,8 @@ final class RelayDTLSFront: DTLSServerHandler, @unchecked Sendable {
         socket.close()
     }
 
+    func isConnected(_ client: SocketAddress) -> Bool { server?[client] != nil }
+
     func send(_ message: UnsafeRawBufferPointer, to client: SocketAddress) { server?[client]?.send(message) }
 
     // MARK: - What the server tells

@@ -5,8 +5,22 @@ import STUN
 
 /// Requests of clients, and the relay sockets that they ask for.
 extension RelayLoop {
-    func answer(_ request: RawSpan, from tuple: FiveTuple) {
-        if let (count, tuple) = serve(request, from: tuple) { respond(count, to: tuple) }
+    /// - Parameter isRepeated: the operator's server was asked about the request already, and is not again.
+    func answer(_ request: RawSpan, from tuple: FiveTuple, isRepeated: Bool = false) {
+        if let (count, tuple) = serve(request, from: tuple, isRepeated: isRepeated) { respond(count, to: tuple) }
+    }
+
+    /// Asks the operator's server who that is, and answers then: over TCP nobody sends the request again.
+    private func ask(_ query: AuthorizationQuery, about request: RawSpan, from tuple: FiveTuple) {
+        let copy = request.withUnsafeBytes { Array($0) }
+        shared.hook?.ask(query, from: tuple.client.ip) { [self] answer in
+            loop.execute { [self] in
+                guard !hasEnded else { return }
+                engine.learn(query, answer, now: loop.now, wallTime: WallClock.now())
+                guard isConnected(tuple) else { return }
+                copy.withUnsafeBytes { self.answer($0.bytes, from: tuple, isRepeated: true) }
+            }
+        }
     }
 
     /// Sends what stands in `output`.
@@ -15,7 +29,9 @@ extension RelayLoop {
     }
 
     /// - Returns: the size of the answer in `output`, and where it goes; nil when there is none now.
-    func serve(_ request: RawSpan, from tuple: FiveTuple) -> (count: Int, to: FiveTuple)? {
+    func serve(
+        _ request: RawSpan, from tuple: FiveTuple, isRepeated: Bool = false
+    ) -> (count: Int, to: FiveTuple)? {
         let outcome = engine.answer(request, from: tuple, now: loop.now, wallTime: WallClock.now(), into: output)
         switch outcome {
         case .silence:
@@ -41,8 +57,8 @@ extension RelayLoop {
             return nil
         case .bindConnection(let pending):
             return (bind(pending), tuple)
-        // Nobody is asked unless the realm says so.
-        case .ask:
+        case .ask(let query):
+            if !isRepeated { ask(query, about: request, from: tuple) }
             return nil
         }
     }

@@ -81,6 +81,15 @@ extension RelayLoop {
     /// Whether an allocation belongs to the client.
     func isInUse(_ tuple: FiveTuple) -> Bool { engine.hasAllocation(of: tuple, now: loop.now) }
 
+    /// Whether the client's connection stands; over UDP there is none.
+    func isConnected(_ tuple: FiveTuple) -> Bool {
+        switch tuple.transport {
+        case .udp: true
+        case .tcp, .tls: streams[tuple] != nil
+        case .dtls: Int(tuple.listener) < dtlsFronts.count && dtlsFronts[Int(tuple.listener)].isConnected(tuple.client)
+        }
+    }
+
     /// The client's connection has ended: its allocation ends with it, unless it may move (RFC 8656 section 3.1, RFC 8016).
     func clientGone(_ tuple: FiveTuple) {
         if let closed = engine.disconnect(tuple, now: loop.now) { close(closed) }

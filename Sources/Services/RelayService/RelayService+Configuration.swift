@@ -48,6 +48,8 @@ extension RelayService {
         package var maxRevocations = 4096
         /// Realms besides, for the clients of some listeners or names; at most 64.
         package var realms: [Realm] = []
+        /// Who is asked about users whom nothing here knows.
+        package var authorizationHook = AuthorizationHook.Configuration()
         /// Life of the credentials that are handed out. An allocation may outlive those that made it.
         package var credentialLifetimeSeconds: Int64 = 3600
         /// Life of a nonce; a client that shows an older one is asked again (438).

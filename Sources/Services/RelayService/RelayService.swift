@@ -65,6 +65,11 @@ package final class RelayService: Service {
                 maxStrangersPerPrefix: configuration.maxUnauthenticatedConnectionsPerPrefix),
             streamLimits: StreamLimits(configuration),
             maxReservations: configuration.maxReservedPorts,
+            hook: try configuration.authorizationHook.url.map { _ in
+                try AuthorizationHook(
+                    configuration: configuration.authorizationHook, loop: loops[0], logger: logger.child("relay-hook"),
+                    metrics: metrics)
+            },
             metrics: RelayMetrics(metrics),
             audit: RelayAudit(
                 maxRecordsPerSecond: configuration.maxAuditRecordsPerSecond, logger: logger.child("relay-audit"),
@@ -83,7 +88,8 @@ package final class RelayService: Service {
         metrics.computed("skerry_relay_draining", "Whether new allocations are refused: 1 or 0") {
             shared.isDraining.load(ordering: .relaxed) ? 1 : 0
         }
-        var engine = configuration.engine(nonceSecret: randomBytes(20), ticketKey: randomBytes(32))
+        var engine = configuration.engine(
+            nonceSecret: randomBytes(20), ticketKey: randomBytes(32), asksOperator: shared.hook != nil)
         if configuration.natDiscovery {
             guard let discovery = DiscoveryListeners(among: listenAddresses) else {
                 throw EdgeError(
@@ -281,7 +287,7 @@ extension RelayService.Configuration {
     }
 
     func engine(
-        nonceSecret: [UInt8], ticketKey: [UInt8], asksOperator: Bool = false
+        nonceSecret: [UInt8], ticketKey: [UInt8], asksOperator: Bool
     ) -> RelayEngine.Configuration {
         var engine = RelayEngine.Configuration(
             realms: engineRealms(asksOperator: asksOperator), nonceSecret: nonceSecret,

@@ -37,6 +37,15 @@ package enum RelaySelection: Equatable, Sendable {
     case tenant(Tenant)
     case user(UserAddress)
 
+    /// What is revoked by this; nil for all, which nobody can revoke.
+    var revocable: Revocation.Scope? {
+        switch self {
+        case .all: nil
+        case .tenant(let tenant): .tenant(tenant)
+        case .user(let user): .user(user)
+        }
+    }
+
     func holds(_ user: UserAddress) -> Bool {
         switch self {
         case .all: true
@@ -70,6 +79,15 @@ extension RelayService {
         return count
     }
 
+    /// Takes back the credentials that were made before now, and ends the allocations that were.
+    ///
+    /// - Returns: how many there were.
+    package func revoke(_ revocation: Revocation) async -> Int {
+        var count = 0
+        for relayLoop in relayLoops { count += await relayLoop.revoke(revocation) }
+        return count
+    }
+
     /// Ends one; false if it is gone already.
     package func kick(_ name: RelaySession.Name) async -> Bool {
         guard relayLoops.indices.contains(name.loop) else { return false }
@@ -95,6 +113,14 @@ extension RelayLoop {
     func kick(_ selection: RelaySelection) async -> Int {
         await onLoop { relay in
             let ended = relay.engine.revoke(now: relay.loop.now) { selection.holds($0) }
+            for closed in ended { relay.close(closed) }
+            return ended.count
+        }
+    }
+
+    func revoke(_ revocation: Revocation) async -> Int {
+        await onLoop { relay in
+            let ended = relay.engine.revoke(revocation, now: relay.loop.now, wallTime: WallClock.now())
             for closed in ended { relay.close(closed) }
             return ended.count
         }

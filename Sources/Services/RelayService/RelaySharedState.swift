@@ -12,6 +12,8 @@ final class RelaySharedState: Sendable {
     let streamLimits: StreamLimits
     /// Of TCP allocations.
     let connections = WaitingConnections()
+    /// Who is asked about users whom nothing here knows.
+    let hook: AuthorizationHook?
     let isDraining = Atomic<Bool>(false)
     private let quota: Mutex<AllocationQuota>
     private let reservations: Mutex<ReservationTable<ReservedPort>>
@@ -22,12 +24,13 @@ final class RelaySharedState: Sendable {
 
     init(
         quota: AllocationQuota, admission: StreamAdmission, streamLimits: StreamLimits, maxReservations: Int,
-        metrics: RelayMetrics, audit: RelayAudit
+        hook: AuthorizationHook?, metrics: RelayMetrics, audit: RelayAudit
     ) {
         self.admission = admission
         self.streamLimits = streamLimits
         self.quota = Mutex(quota)
         reservations = Mutex(ReservationTable(capacity: maxReservations))
+        self.hook = hook
         self.metrics = metrics
         self.audit = audit
     }

@@ -56,7 +56,7 @@ final class StreamAdmission: Sendable {
 
 extension IPAddress {
     /// The /24 or /56 that an address is of, by its first address.
-    fileprivate var sourcePrefix: IPAddress {
+    var sourcePrefix: IPAddress {
         let address = unmapped
         return address.family == .v4
             ? IPAddress(v4: UInt32(truncatingIfNeeded: address.low) & 0xFFFF_FF00)

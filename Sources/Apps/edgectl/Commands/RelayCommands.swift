@@ -50,14 +50,19 @@ private enum RelayKickCommand {
     private static let tenant = Parameter<String>.optional("--tenant", .name("TENANT"), "all of a tenant")
     private static let user = Parameter<String>.optional(
         "--user", .name("USER"), "all of a user (of the tenant default, if --tenant is not given)")
+    private static let revoke = Parameter<Bool>.flag(
+        "--revoke", "take back the credentials of the user or the tenant, too")
 
     static let command = Command(
         name: "kick", summary: "End allocations of a node at once.",
         discussion: """
-            The client finds out with its next message, and may make a new allocation as long as its credentials are good: revoke
-            them first if it shall not.
+            The client finds out with its next message, and may make a new allocation as long as its credentials are good. With
+            --revoke those that were made before count no longer at this node; those made later do, so that whoever makes them has
+            to know of it too.
             """,
-        parameters: [session.declaration, tenant.declaration, user.declaration, Output.json.declaration]
+        parameters: [
+            session.declaration, tenant.declaration, user.declaration, revoke.declaration, Output.json.declaration,
+        ]
             + ControlConnection.parameters
     ) { invocation, context in
         let members = [
@@ -66,8 +71,12 @@ private enum RelayKickCommand {
         guard members.contains(where: { $0.1 != nil }) else {
             throw UsageError(message: "give --session, --user or --tenant", path: invocation.path)
         }
+        guard !invocation[revoke] || invocation[session] == nil else {
+            throw UsageError(message: "--revoke goes with --user or --tenant", path: invocation.path)
+        }
         var body = JSONObject()
         for (name, value) in members { body[name] = value.map { .string($0) } }
+        if invocation[revoke] { body["revoke"] = true }
         let answer = try await ControlConnection(invocation, context).ask("POST", "/relay/kick", .object(body))
         if invocation[Output.json] { return Output.write(answer) }
         let count = answer["ended"]?.int ?? 0
