@@ -135,6 +135,21 @@ import Testing
         #expect(stale.read { $0.hasPasswordAlgorithms([.sha256, .md5]) })
     }
 
+    /// A connection to a peer is bound by a second connection, with the nonce of the first (RFC 6062 section 4.3).
+    @Test(arguments: [FiveTuple.Transport.udp, .tcp, .tls, .dtls])
+    func overStreamsANonceCountsForTheClientsOtherPorts(transport: FiveTuple.Transport) throws {
+        let harness = Self.harness()
+        harness.transport = transport
+        var client = CredentialClient(Self.bob.username, password: Self.bob.password)
+        #expect(try #require(harness.allocate(as: &client)).isSuccess)
+        client.address.port += 1
+        let answer = try #require(harness.refresh(as: &client))
+        #expect(answer.code == (transport.isStream ? .allocationMismatch : .staleNonce))
+        // Never for another host.
+        client.address = SocketAddress(RelayHarness.relay, port: RelayHarness.client.port)
+        #expect(try #require(harness.refresh(as: &client)).code == .staleNonce)
+    }
+
     // MARK: - Realms
 
     private static func twoRealms() -> RelayHarness {

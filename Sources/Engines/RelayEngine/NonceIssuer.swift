@@ -12,8 +12,11 @@ struct Nonce: BitwiseCopyable, Sendable {
     }
 }
 
-/// Makes and checks nonces without remembering them (RFC 8489 section 9.2): the time of issue and a code over it, the security
-/// features and the client's transport address, under a secret of this process.
+/// Makes and checks nonces without remembering them (RFC 8489 section 9.2): the time of issue, the client's port, and a code over
+/// both, the security features and the client's address, under a secret of this process.
+///
+/// Over a stream a nonce counts for the client's other ports, too: connections to peers (RFC 6062) are bound by a second
+/// connection, and clients show there what they were given on the first.
 ///
 /// Since the code covers the features, who takes some away in a challenge on its way makes a nonce that counts no longer.
 struct NonceIssuer {
@@ -30,24 +33,29 @@ struct NonceIssuer {
     }
 
     /// Whether we gave the nonce to this client, with these features, not longer than its lifetime ago.
+    ///
+    /// - Parameter fromAnyPort: whether it may have been given to another port of the client.
     func isCurrent(
-        _ nonce: UnsafeRawBufferPointer, _ features: STUNSecurityFeatures, for client: SocketAddress,
+        _ nonce: UnsafeRawBufferPointer, _ features: STUNSecurityFeatures, for client: SocketAddress, fromAnyPort: Bool,
         now: MonotonicInstant
     ) -> Bool {
-        guard nonce.count == Nonce.characterCount, let issuedAt = Self.time(of: nonce) else { return false }
+        guard nonce.count == Nonce.characterCount, let (issuedAt, port) = Self.origin(of: nonce),
+            fromAnyPort || port == client.port
+        else { return false }
+        let client = SocketAddress(client.ip, port: port)
         let age = Int64(now.nanoseconds / 1_000_000_000) - Int64(issuedAt)
         guard age >= 0, age <= lifetimeSeconds else { return false }
         return self.nonce(features, for: client, issuedAt: issuedAt).withUnsafeBytes { constantTimeEquals($0, nonce) }
     }
 
-    /// The four bytes behind the cookie.
-    private static func time(of nonce: UnsafeRawBufferPointer) -> UInt32? {
+    /// The six bytes behind the cookie.
+    private static func origin(of nonce: UnsafeRawBufferPointer) -> (issuedAt: UInt32, port: UInt16)? {
         var bits: UInt64 = 0
-        for character in nonce[NonceCookie.byteCount..<NonceCookie.byteCount + 6] {
+        for character in nonce[NonceCookie.byteCount..<NonceCookie.byteCount + 8] {
             guard let digit = digit(of: character) else { return nil }
             bits = bits << 6 | UInt64(digit)
         }
-        return UInt32(truncatingIfNeeded: bits >> 4)
+        return (UInt32(truncatingIfNeeded: bits >> 16), UInt16(truncatingIfNeeded: bits))
     }
 
     private func nonce(_ features: STUNSecurityFeatures, for client: SocketAddress, issuedAt: UInt32) -> Nonce {
@@ -59,9 +67,11 @@ struct NonceIssuer {
             covered.storeBytes(of: features.rawValue, toByteOffset: 20, as: UInt32.self)
             covered.storeBytes(of: client.port, toByteOffset: 24, as: UInt16.self)
             covered.storeBytes(of: UInt16(client.ip.family.rawValue), toByteOffset: 26, as: UInt16.self)
-            withUnsafeTemporaryAllocation(byteCount: 24, alignment: 8) { value in
+            // Of the code the first eight bytes.
+            withUnsafeTemporaryAllocation(byteCount: 26, alignment: 8) { value in
                 value.storeBytes(of: issuedAt.bigEndian, as: UInt32.self)
-                let code = UnsafeMutableRawBufferPointer(rebasing: value[4...])
+                value.storeBytes(of: client.port.bigEndian, toByteOffset: 4, as: UInt16.self)
+                let code = UnsafeMutableRawBufferPointer(rebasing: value[6...])
                 secret.withUnsafeBytes { HMAC.sha1(key: $0, UnsafeRawBufferPointer(covered), into: code) }
                 Swift.withUnsafeMutableBytes(of: &nonce.characters) { characters in
                     NonceCookie.write(features, into: characters)

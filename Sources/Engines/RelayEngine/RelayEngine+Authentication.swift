@@ -84,7 +84,8 @@ extension RelayEngine {
         else { return .refused(.badRequest) }
         // Before all that costs more: what comes from a forged address ends here.
         let isCurrent = message.withValue(nonce) {
-            nonces.isCurrent($0, realm.features, for: tuple.client, now: now)
+            nonces.isCurrent(
+                $0, realm.features, for: tuple.client, fromAnyPort: tuple.transport.isStream, now: now)
         }
         guard isCurrent else { return .refused(.staleNonce) }
         guard let algorithm = passwordAlgorithm(message) else { return .refused(.badRequest) }
