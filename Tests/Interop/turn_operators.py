@@ -23,6 +23,9 @@ from lib_turn import Client, Datagrams, peer_socket
 
 
 
+RULES = pathlib.Path(__file__).resolve().parents[2] / "edge-config" / "prometheus-rules.sample.yaml"
+
+
 class Operator:
     """edgectl at one edge's control socket."""
 
@@ -124,6 +127,13 @@ def check_metrics(operator):
     check("errors by code", operator.await_metric("skerry_relay_errors_total", 1, code="401") >= 1)
     check("ends by reason", operator.await_metric("skerry_relay_allocations_closed_total", 2, reason="revoked") == 2)
     check("no allocation is left", operator.metric("skerry_relay_allocations") == 0)
+    with urllib.request.urlopen(operator.edge["admin"] + "/metrics", timeout=5) as answer:
+        known = set(re.findall(r'\w+="[^"]*"|^\w+', answer.read().decode(), re.MULTILINE))
+    rules = RULES.read_text()
+    # Without a hook there are no metrics of it.
+    named = {name for name in re.findall(r"skerry_\w+", rules) if "authorization" not in name}
+    named |= set(re.findall(r'(?:code|reason)="[^"]+"', rules))
+    check("the sample of Prometheus' rules names what there is", len(named) >= 6 and named <= known, named - known)
 
 
 def check_audit(dev_path, edge):
