@@ -173,10 +173,13 @@ extension Requirement {
             _ = $0.allocateTCP()
             return $0.bindConnection(9) == 400
         },
-        Requirement("RFC 6062 5.4", "the connection that is named is looked for, with the request's user name") {
-            $0.harness.transport = .tcp
+        Requirement("RFC 6062 5.4", "the connection that is named is looked for, and must be the same user's") {
+            _ = $0.allocateTCP()
+            _ = $0.connect(to: peer)
+            $0.client.address = ConformanceBench.elsewhere
+            $0.client.nonce = nil
             return $0.bindConnection(9) == .silence && $0.harness.binding?.connectionID == 9
-                && $0.harness.binding?.username == $0.client.username
+                && $0.harness.binding?.owner == $0.harness.connecting?.owner
         },
         Requirement("RFC 6062 5.4", "where it is, success") {
             $0.harness.transport = .tcp
