@@ -24,8 +24,10 @@ struct AllocationCosts {
 
     /// - Parameter server: just started, with nothing else to do.
     init(of server: RunningContender) throws {
-        // What the first of its kind brings into memory is no allocation's.
-        try TURNClients(1, of: server).allocate(1)
+        // What the first of its kind brings into memory is no allocation's. Its port must not be another's.
+        let first = try TURNClients(1, of: server)
+        defer { withExtendedLifetime(first) {} }
+        try first.allocate(1)
         let clients = try TURNClients(Self.many, of: server)
         idleBytes = try server.process.anonymousBytes()
 
