@@ -50,8 +50,8 @@ struct Report {
         samples[Key(contender: contender, scenario: scenario.name), default: []].append(sample)
         addMachine(processorNs, from: start, to: end)
         latest = "\(Int(sample.packetsPerProcessorSecond / 1000)) thousand packets per CPU-second"
-        let lost = outcome.tally.sent - outcome.tally.received
-        if lost > 0 { latest += ", \(lost) of \(outcome.tally.sent) lost" }
+        let lost = outcome.tally.lost
+        if lost != 0 { latest += ", \(lost) of \(outcome.tally.sent) lost" }
         if outcome.tally.damaged > 0 { latest += ", \(outcome.tally.damaged) DAMAGED" }
     }
 
@@ -167,8 +167,8 @@ struct Report {
                 func sum(_ member: KeyPath<skerry_tally, UInt64>) -> UInt64 {
                     tallies.reduce(0) { $0 + $1[keyPath: member] }
                 }
-                let lost = sum(\.sent) - sum(\.received)
-                if lost + sum(\.damaged) + sum(\.late) > 0 {
+                let lost = tallies.reduce(0) { $0 + $1.lost }
+                if lost != 0 || sum(\.damaged) + sum(\.late) > 0 {
                     lines.append(
                         "- \(contender.name), \(scenario.title): \(sum(\.sent)) sent, \(lost) lost, "
                             + "\(sum(\.damaged)) damaged, \(sum(\.late)) sent more than 1 ms late")
@@ -201,4 +201,9 @@ struct Report {
 
 extension AllocationCosts {
     var idleKilobytes: Double { Double(idleBytes) / 1024 }
+}
+
+extension skerry_tally {
+    /// Less than none where packets of the load before came so late that they were counted here.
+    var lost: Int64 { Int64(sent) - Int64(received) }
 }
