@@ -19,6 +19,7 @@ enum RelayServer {
         configuration.lastRelayPort = Contender.relayPorts.upperBound
         // All clients are one user at one address here.
         configuration.maxAllocations = 20_000
+        configuration.maxAllocationsPerTenant = 20_000
         configuration.maxAllocationsPerUser = 20_000
         configuration.unauthenticatedAnswersPerSecond = 1_000_000
         configuration.unauthenticatedAnswersBurst = 1_000_000
