@@ -200,4 +200,29 @@ import Testing
         #expect(harness.engine.expire(now: harness.now).count == 1)
         #expect(try refresh(harness, client, ticket).isSuccess)
     }
+
+    /// The next connection of the same 5-tuple, behind a NAT, may be another client's.
+    @Test func aConnectionThatEndedGivesItsPathUp() throws {
+        let harness = RelayHarness()
+        let client = RelayHarness.Client()
+        let ticket = try mobile(harness, client)
+        #expect(try #require(harness.bind(0x4000, to: RelayHarness.peer, as: client)).isSuccess)
+        #expect(harness.engine.disconnect(RelayHarness.tuple(client.address), now: harness.now) == nil)
+        #expect(harness.engine.allocationCount == 1)
+
+        #expect(harness.sendChannelData([1], 0x4000, from: client.address) == .none)
+        let id = harness.engine.sessions(limit: 1, now: harness.now) { _ in true }[0].id
+        guard
+            case .channelData(_, let tuple) = harness.engine.receiveFromPeer(
+                id, from: RelayHarness.peer, payloadCount: 3, now: harness.now)
+        else { return #expect(Bool(false), "not relayed") }
+        #expect(tuple.client.port == 0)
+        let other = RelayHarness.Client(username: "2000000600:default:bob")
+        #expect(try #require(harness.allocate(as: other)).isSuccess)
+
+        client.address = Self.elsewhere
+        #expect(try refresh(harness, client, ticket).isSuccess)
+        #expect(harness.sendChannelData([1], 0x4000, from: Self.elsewhere) != .none)
+        #expect(harness.engine.closeAll(now: harness.now).count == 2)
+    }
 }

@@ -111,6 +111,16 @@ struct AllocationTable: ~Copyable {
         self[id].nextTuple = nil
     }
 
+    /// One of the allocation's 5-tuples is gone. Without any it is found by its mobility number alone.
+    mutating func giveUp(_ tuple: FiveTuple, of id: AllocationID) {
+        byTuple[tuple] = nil
+        if self[id].nextTuple == tuple {
+            self[id].nextTuple = nil
+        } else {
+            self[id].tuple = tuple.withoutClient
+        }
+    }
+
     // MARK: - Several
 
     /// The allocations that something holds of.

@@ -36,6 +36,13 @@ public struct FiveTuple: Hashable, Sendable, BitwiseCopyable {
         self.realm = realm
     }
 
+    /// The path to no client: nothing comes from there, and nothing arrives.
+    var withoutClient: FiveTuple {
+        FiveTuple(
+            client: SocketAddress(.anyV4, port: 0), server: server, transport: transport, listener: listener,
+            realm: realm)
+    }
+
     @inlinable
     public static func == (left: FiveTuple, right: FiveTuple) -> Bool {
         left.client == right.client && left.server == right.server && left.transport == right.transport

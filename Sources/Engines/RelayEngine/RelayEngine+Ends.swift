@@ -51,10 +51,13 @@ extension RelayEngine {
         allocations.contains(id) ? close(id, .revoked, now: now) : nil
     }
 
-    /// The client's connection has ended. A mobile allocation waits for its client on another path until it expires.
+    /// The client's connection has ended. A mobile allocation waits for its client on another path until it expires; this one is given
+    /// up, since the next connection of the same 5-tuple may be somebody else's.
     public mutating func disconnect(_ tuple: FiveTuple, now: MonotonicInstant) -> Closed? {
-        guard let id = allocations.id(of: tuple), allocations[id].mobilityNumber == 0 else { return nil }
-        return close(id, .disconnected, now: now)
+        guard let id = allocations.id(of: tuple) else { return nil }
+        guard allocations[id].mobilityNumber != 0 else { return close(id, .disconnected, now: now) }
+        allocations.giveUp(tuple, of: id)
+        return nil
     }
 
     mutating func close(
