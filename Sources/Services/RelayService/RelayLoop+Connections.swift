@@ -8,7 +8,7 @@ extension RelayLoop {
 
     /// Connects to the peer, and answers when it is known what came of it.
     func connect(_ pending: PendingConnection) {
-        guard let endpoint = relays[Int(pending.allocation.index)]?.endpoint else { return }
+        guard let endpoint = relays[pending.allocation]?.endpoint else { return }
         endpoint.connect(to: pending.destination, timeout: RelayEngine.connectionTimeout) { [self] connection in
             guard let connection, engine.holds(pending.allocation) else { return complete(pending, nil) }
             let id = keep(
@@ -49,7 +49,7 @@ extension RelayLoop {
     ) -> UInt32 {
         let added = shared.connections.add(
             connection, peer: peer, owner: owner, of: id, over: transport, on: self)
-        relays[Int(id.index)]?.connections[peer] = added
+        relays[id]?.connections[peer] = added
         loop.schedule(after: RelayEngine.connectionTimeout) { [self] in
             guard added.isWaiting else { return }
             added.end()
@@ -64,13 +64,13 @@ extension RelayLoop {
         let id = connection.allocation
         engine.carried(connection.takeBytes(), for: id, over: connection.transport)
         engine.connectionEnded(id, with: connection.peer)
-        if engine.holds(id) { relays[Int(id.index)]?.connections[connection.peer] = nil }
+        if engine.holds(id) { relays[id]?.connections[connection.peer] = nil }
     }
 
     /// Tells the engine what has passed over connections. Called about once a second.
     func countConnectionBytes() {
-        for sockets in relays {
-            guard let sockets, let id = sockets.id, !sockets.connections.isEmpty else { continue }
+        relays.forEach { sockets in
+            guard let id = sockets.id, !sockets.connections.isEmpty else { return }
             for connection in sockets.connections.values {
                 engine.carried(connection.takeBytes(), for: id, over: connection.transport)
             }

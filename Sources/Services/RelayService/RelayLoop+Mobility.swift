@@ -92,11 +92,11 @@ extension RelayLoop {
 
     /// Gives the allocation of a client that has arrived to the loop where it has.
     private func release(_ tuple: FiveTuple, to other: RelayLoop) {
-        guard let (id, number, transit) = engine.depart(to: tuple), let relay = relays[Int(id.index)] else {
+        guard let (id, number, transit) = engine.depart(to: tuple), let relay = relays[id] else {
             other.loop.execute { other.forget(tuple) }
             return
         }
-        relays[Int(id.index)] = nil
+        relays[id] = nil
         relay.id = nil
         let sockets = MovingSockets(relay, to: other.loop, statistics: other.listeners[0].statistics)
         other.loop.execute { other.welcome(transit, sockets, at: tuple, number) }

@@ -46,7 +46,7 @@ extension RelayLoop {
             close(closed)
             return (count, tuple)
         case .closeFamily(let id, let family, let port, let count):
-            if let overflows = relays[Int(id.index)]?.close(family) { shared.metrics.overflowed(overflows) }
+            if let overflows = relays[id]?.close(family) { shared.metrics.overflowed(overflows) }
             shared.ports.close(port, family)
             return (count, tuple)
         case .openRelay(let pending, let former):
@@ -88,8 +88,7 @@ extension RelayLoop {
     /// Has the sockets be those of an allocation.
     func place(_ sockets: RelaySockets, _ id: AllocationID, mobilityNumber: UInt64) {
         sockets.id = id
-        while relays.count <= Int(id.index) { relays.append(nil) }
-        relays[Int(id.index)] = sockets
+        relays[id] = sockets
         shared.rememberMobile(mobilityNumber, at: index)
     }
 

@@ -17,9 +17,11 @@ final class RelayLoop: @unchecked Sendable {
     let opener: RelayPortOpener
     let shared: RelaySharedState
     let logger: Logger
-    var engine: RelayEngine
-    /// By the index of the allocation.
-    var relays: [RelaySockets?] = []
+    /// The engine's. Access to a stored property is checked for exclusivity at run time, with every packet; this is not.
+    private let engineMemory = UnsafeMutablePointer<RelayEngine>.allocate(capacity: 1)
+    let relays = RelaySocketTable()
+    /// Those of `listeners`, used with every packet.
+    private let unmanagedListeners: UnsafeMutableBufferPointer<Unmanaged<UDPSocket>>
     /// Of clients over TCP and TLS.
     var streams: [FiveTuple: RelayStreamConnection] = [:]
     /// Waits until there is none.
@@ -52,12 +54,24 @@ final class RelayLoop: @unchecked Sendable {
         opener = RelayPortOpener(
             policy: engine.policy, ports: configuration.firstRelayPort...configuration.lastRelayPort,
             bufferBytes: configuration.relayBufferBytes, loop: listeners[0].loop, statistics: listeners[0].statistics)
-        self.engine = engine
+        engineMemory.initialize(to: engine)
+        unmanagedListeners = .allocate(capacity: listeners.count)
+        _ = unmanagedListeners.initialize(from: listeners.map { Unmanaged.passUnretained($0) })
         self.shared = shared
         self.logger = logger
     }
 
-    deinit { output.deallocate() }
+    deinit {
+        output.deallocate()
+        unmanagedListeners.deallocate()
+        engineMemory.deinitialize(count: 1)
+        engineMemory.deallocate()
+    }
+
+    var engine: RelayEngine {
+        @inline(__always) unsafeAddress { UnsafePointer(engineMemory) }
+        @inline(__always) unsafeMutableAddress { engineMemory }
+    }
 
     // MARK: - Any thread
 
@@ -151,9 +165,9 @@ final class RelayLoop: @unchecked Sendable {
         case .none:
             return
         case .relay(let id, let peer, let payload, let dontFragment):
-            guard let socket = relays[Int(id.index)]?[peer.ip.family] else { return }
-            socket.send(
-                UnsafeRawBufferPointer(rebasing: message[payload]), to: peer, dontFragment: dontFragment)
+            relays.withSockets(of: id) {
+                $0.send(UnsafeRawBufferPointer(rebasing: message[payload]), to: peer, dontFragment: dontFragment)
+            }
         case .request:
             answer(message.bytes, from: tuple)
         }
@@ -199,20 +213,20 @@ final class RelayLoop: @unchecked Sendable {
         if tuple.transport != .udp {
             return respond(overConnection: UnsafeRawBufferPointer(message), to: tuple, isAnswer: isAnswer)
         }
-        listeners[Int(tuple.listener)].send(
-            UnsafeRawBufferPointer(message), to: tuple.client, from: tuple.server.ip)
+        unmanagedListeners[Int(tuple.listener)]._withUnsafeGuaranteedRef {
+            _ = $0.send(UnsafeRawBufferPointer(message), to: tuple.client, from: tuple.server.ip)
+        }
     }
 
     // MARK: - Ends
 
     func close(_ closed: RelayEngine.Closed) {
         var closed = closed
-        let index = Int(closed.id.index)
-        if let sockets = relays[index] {
+        if let sockets = relays[closed.id] {
             shared.metrics.overflowed(sockets.close())
             closed.carried(endConnections(sockets))
         }
-        relays[index] = nil
+        relays[closed.id] = nil
         shared.forgetMobile(closed.mobilityNumber)
         for family in closed.ports.families {
             if let port = closed.ports[family] { shared.ports.close(port, family, closed.transport) }

@@ -6,8 +6,10 @@ import STUN
 /// An allocation's relay sockets, one for each family; or what a TCP allocation has instead. They receive from before the
 /// allocation has its id.
 final class RelaySockets {
-    var v4: UDPSocket?
-    var v6: UDPSocket?
+    var v4: UDPSocket? { didSet { unmanagedV4 = v4.map { Unmanaged.passUnretained($0) } } }
+    var v6: UDPSocket? { didSet { unmanagedV6 = v6.map { Unmanaged.passUnretained($0) } } }
+    private var unmanagedV4: Unmanaged<UDPSocket>?
+    private var unmanagedV6: Unmanaged<UDPSocket>?
     /// Of a TCP allocation (RFC 6062).
     var endpoint: TCPEndpoint?
     /// By the peer, as clients know it.
@@ -17,6 +19,14 @@ final class RelaySockets {
     subscript(_ family: IPAddress.Family) -> UDPSocket? {
         @inline(__always) get { family == .v4 ? v4 : v6 }
         set { if family == .v4 { v4 = newValue } else { v6 = newValue } }
+    }
+
+    /// Sends to a peer from the socket of its family, if there is one.
+    @inline(__always)
+    func send(_ payload: UnsafeRawBufferPointer, to peer: SocketAddress, dontFragment: Bool) {
+        (peer.ip.family == .v4 ? unmanagedV4 : unmanagedV6)?._withUnsafeGuaranteedRef {
+            _ = $0.send(payload, to: peer, dontFragment: dontFragment)
+        }
     }
 
     var ports: AllocatedPorts {
