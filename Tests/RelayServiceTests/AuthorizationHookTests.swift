@@ -184,10 +184,12 @@ import Testing
             $0.maxRequests = 16
         } _: { hook in
             let refused = Mutex(0)
+            let answered = Mutex(0)
             for number in 0..<8 as Range<UInt32> {
                 let query = AuthorizationQuery(username: "name \(number)", realm: "skerry")
                 hook.ask(query, from: IPAddress(v4: UInt32(crowd.low) + number)) { answer in
                     if answer == .unavailable { refused.withLock { $0 += 1 } }
+                    answered.withLock { $0 += 1 }
                 }
             }
             #expect(refused.withLock { $0 } == 6)
@@ -195,7 +197,8 @@ import Testing
             while server.questions.withLock({ $0.count }) < 3 { await Task.yield() }
             server.isOpen.store(true, ordering: .releasing)
             #expect(await answer == expected)
-            // There is room again for the next.
+            // There is room again for the next, once those before it have their answers.
+            while answered.withLock({ $0 }) < 8 { await Task.yield() }
             let late = AuthorizationQuery(username: "late", realm: "skerry")
             #expect(await ask(hook, late, from: crowd) == expected)
         }

@@ -1,4 +1,5 @@
 import Base
+import CShims
 import Glibc
 
 extension SocketAddress {
@@ -53,23 +54,20 @@ extension SocketAddress {
         }
     }
 
-    /// Of a `sockaddr_in6`, or of what else the kernel has put where there was room for one. Nil for families other than IPv4
-    /// and IPv6.
+    /// Nil for families other than IPv4 and IPv6.
     @inline(__always)
-    init?(_ address: sockaddr_in6) {
-        switch Int32(address.sin6_family) {
+    init?(_ address: skerry_address) {
+        switch Int32(address.family) {
         case AF_INET:
-            // sin_addr lies where sin6_flowinfo does.
-            self.init(
-                IPAddress(v4: UInt32(bigEndian: address.sin6_flowinfo)), port: UInt16(bigEndian: address.sin6_port))
+            self.init(IPAddress(v4: UInt32(bigEndian: address.v4)), port: UInt16(bigEndian: address.port))
         case AF_INET6:
-            let (high, low) = withUnsafeBytes(of: address.sin6_addr) {
+            let (high, low) = withUnsafeBytes(of: address.v6) {
                 (
                     UInt64(bigEndian: $0.loadUnaligned(as: UInt64.self)),
                     UInt64(bigEndian: $0.loadUnaligned(fromByteOffset: 8, as: UInt64.self))
                 )
             }
-            self.init(IPAddress(v6High: high, low: low), port: UInt16(bigEndian: address.sin6_port))
+            self.init(IPAddress(v6High: high, low: low), port: UInt16(bigEndian: address.port))
         default: return nil
         }
     }

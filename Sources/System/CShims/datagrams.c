@@ -3,11 +3,14 @@
 #include <endian.h>
 #include <errno.h>
 #include <linux/errqueue.h>
+#include <netinet/in.h>
 #include <netinet/udp.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
+
+_Static_assert(sizeof(skerry_address) == sizeof(struct sockaddr_in6), "an address lies as the kernel writes it");
 
 #ifndef UDP_SEGMENT
 #define UDP_SEGMENT 103

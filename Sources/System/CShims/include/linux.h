@@ -1,7 +1,5 @@
 #pragma once
-#include <netinet/in.h>
 #include <stdint.h>
-#include <sys/socket.h>
 #include <sys/types.h>
 #include <time.h>
 
@@ -69,13 +67,23 @@ static inline uint64_t skerry_ticks(void) {
 #endif
 }
 
+/// An address as the kernel writes it, in network order: it lies in memory as sockaddr_in6 does, or as sockaddr_in where the family
+/// is AF_INET. A type of our own, since a header of the system that two modules read belongs to either of them.
+typedef struct skerry_address {
+    uint16_t family;
+    uint16_t port;
+    uint32_t v4;
+    uint8_t v6[16];
+    uint32_t scope;
+} skerry_address;
+
 /// One message of a batch: bytes and capacity are set before the batch is made, the rest by skerry_batch_receive.
 typedef struct skerry_datagram {
     void *bytes;
     uint32_t capacity;
     uint32_t count;
-    /// The source; an IPv4 address where the family is AF_INET.
-    struct sockaddr_in6 address;
+    /// The source.
+    skerry_address address;
     /// The address that it was sent to, in network order; 4 or 16 bytes by the family, 0 where the socket does not tell.
     uint8_t local[16];
     uint8_t local_family;
@@ -129,8 +137,8 @@ int skerry_send_datagram(int socket, const skerry_message *message);
 
 /// What the network, or the kernel, has said about a datagram that was sent.
 typedef struct skerry_udp_error_report {
-    /// Where the datagram was sent to; an IPv4 address where the family is AF_INET.
-    struct sockaddr_in6 destination;
+    /// Where the datagram was sent to.
+    skerry_address destination;
     int32_t code;
     /// Of SO_EE_ORIGIN_.
     uint8_t origin;
