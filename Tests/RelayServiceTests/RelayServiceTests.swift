@@ -29,7 +29,8 @@ import Testing
             #expect(credentials.ttlSeconds == 600)
             let port = relay.service.listenAddresses[0].port
             let place = "127.0.0.1:\(port)"
-            #expect(credentials.urls == ["stun:\(place)", "turn:\(place)?transport=udp", "turn:\(place)?transport=tcp"])
+            #expect(
+                credentials.urls == ["stun:\(place)", "turn:\(place)?transport=udp", "turn:\(place)?transport=tcp"])
             #expect(TURNServerAddress.first(in: credentials.urls)?.port == port)
         }
     }
