@@ -163,4 +163,18 @@ import Testing
         #expect(closed.count == 1)
         #expect(try #require(harness.allocate(as: &client)).code == .unauthenticated)
     }
+
+    @Test func anAllocationEndsWithItsToken() throws {
+        let harness = Self.harness()
+        var client = try Self.client("north", age: 0, lifetimeSeconds: 60)
+        #expect(try #require(harness.allocate(as: &client)).isSuccess)
+        client.token = nil
+        for _ in 0..<70 {
+            harness.now = harness.now + .seconds(1)
+            harness.wallTime = harness.wallTime + .seconds(1)
+            _ = harness.refresh(as: &client)
+        }
+        #expect(try #require(harness.refresh(as: &client)).code != nil)
+        #expect(harness.engine.expire(now: harness.now).count == 1)
+    }
 }

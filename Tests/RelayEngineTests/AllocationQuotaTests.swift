@@ -33,4 +33,21 @@ import Testing
         #expect(code("a", "z") == nil)
         #expect(quota.total == 5)
     }
+
+    @Test func whoComesBackFindsTheBucketAsItWasLeft() {
+        var quota = AllocationQuota(
+            RelayQuotas(maxAllocations: 5, maxAllocationsPerUser: 2, maxBytesPerSecondPerUser: 100_000), now: now)
+        func spend(_ count: Int, at now: MonotonicInstant) -> Bool? {
+            guard case .success(var credit) = quota.reserve(for: user("a", "x"), now: now) else { return nil }
+            defer { quota.release(for: user("a", "x")) }
+            return credit.spend(count, now: now)
+        }
+        #expect(spend(65_000, at: now) == true)
+        quota.sweep(now: now)
+        #expect(spend(65_000, at: now) == false)
+        // A full bucket is forgotten; another one begins as the first did.
+        let later = now + .seconds(10)
+        quota.sweep(now: later)
+        #expect(spend(65_000, at: later) == true)
+    }
 }

@@ -2,6 +2,7 @@ import Base
 import Runtime
 import STUN
 import Synchronization
+import TURNTesting
 import Testing
 
 @testable import RelayService
@@ -222,6 +223,83 @@ import Testing
             #expect(try await self.read(12, from: far.stream) == Array("through both".utf8))
             near.close()
             far.close()
+        }
+    }
+
+    @Test func `a connection to which an allocation moves carries no bytes of a peer`() async throws {
+        try await withClient(loopCount: 2) { relay, loop, control in
+            let peer = try Peer(on: loop)
+            _ = try await control.allocate(6)
+            let id = try await self.askForConnection(control, to: peer.address)
+            let carried = try #require(await peer.next())
+            let credentials = try relay.credentials
+            let mobile = try BlockingTURNClient(
+                server: relay.service.listenAddresses[0], username: credentials.username,
+                password: credentials.credential)
+            var ticket: [UInt8] = []
+            try mobile.perform(.allocate) {
+                $0.append(.requestedTransport, leadingByte: 17)
+                $0.append(.mobilityTicket, bytes: [])
+            } read: {
+                ticket = $0.value(.mobilityTicket) ?? []
+            }
+            let friend = try LoopbackSocket()
+            try mobile.bindChannel(0x4000, to: friend.localAddress)
+            // Half of these come to the loop that does not have the allocation.
+            for number in 0..<8 as Range<UInt8> {
+                let data = try await self.connect(relay, loop)
+                let moved = try await data.request(.refresh) { $0.append(.mobilityTicket, bytes: ticket) }
+                ticket = try #require(try STUNMessage(moved.span.bytes).value(.mobilityTicket))
+                let binding = TransactionID.random()
+                try await data.stream.send(
+                    StreamTURNClient.channelData(0x4000, [number])
+                        + data.written(.connectionBind, binding) { $0.append(.connectionID, number: id) })
+                let answer = try #require(try await data.relayed())
+                #expect(try STUNMessage(answer.span.bytes).errorCode == .badRequest)
+                #expect(friend.receive() == [number])
+                data.close()
+            }
+            carried.close()
+            peer.endpoint.close()
+        }
+    }
+
+    @Test func `bandwidth counts over connections, which wait for it`() async throws {
+        try await withRelay({ $0.maxBytesPerSecondPerUser = 1_000_000 }) { relay in
+            let clients = try EventLoopGroup(count: 1, name: "clients")
+            defer { clients.shutdown() }
+            let loop = clients.loops[0]
+            try await Task(executorPreference: loop) {
+                let control = try await self.connect(relay, loop)
+                let peer = try Peer(on: loop)
+                _ = try await control.allocate(6)
+                let id = try await self.askForConnection(control, to: peer.address)
+                let data = try await self.bind(id, relay, loop)
+                let carried = try #require(await peer.next())
+                let began = MonotonicClock.now()
+                async let sent: Void = carried.send([UInt8](repeating: 7, count: 465_536))
+                #expect(try await self.read(465_536, from: data.stream).count == 465_536)
+                try await sent
+                // All but the first 64 KiB at a million bytes a second.
+                #expect(MonotonicClock.now() - began >= .milliseconds(390))
+                for stream in [carried, data.stream, control.stream] { stream.close() }
+                peer.endpoint.close()
+            }.value
+        }
+    }
+
+    @Test func `where they are not allowed there are no TCP allocations`() async throws {
+        try await withRelay({ $0.allowPeerConnections = false }) { relay in
+            let clients = try EventLoopGroup(count: 1, name: "clients")
+            defer { clients.shutdown() }
+            let loop = clients.loops[0]
+            try await Task(executorPreference: loop) {
+                let control = try await self.connect(relay, loop)
+                await #expect(throws: StreamTURNClient.Refused(code: .unsupportedTransport)) {
+                    _ = try await control.allocate(6)
+                }
+                control.close()
+            }.value
         }
     }
 }

@@ -110,9 +110,11 @@ import Testing
             }
             #expect(try await silent.message() == nil)
             try await user.request(.refresh)
-            // Its allocation gone, the client may be silent for as long.
+            // Its allocation gone, the client has as long for another, whatever it says meanwhile.
             try await user.request(.refresh) { $0.append(.lifetime, number: 0) }
-            #expect(try await user.message() == nil)
+            await #expect(throws: StreamTURNClient.Refused(code: nil)) {
+                while true { _ = try await user.ask(.binding) }
+            }
             for client in [silent, asking, user] { client.close() }
         }
     }

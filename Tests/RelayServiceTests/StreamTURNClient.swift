@@ -77,7 +77,8 @@ final class StreamTURNClient: @unchecked Sendable {
         throw Refused(code: nil)
     }
 
-    private func written(_ method: STUNMethod, _ id: TransactionID, _ body: (inout STUNWriter) -> Void) -> [UInt8] {
+    /// A request with the credentials that the client has by now.
+    func written(_ method: STUNMethod, _ id: TransactionID, _ body: (inout STUNWriter) -> Void) -> [UInt8] {
         [UInt8](unsafeUninitializedCapacity: 512) { buffer, count in
             var writer = STUNWriter(
                 into: UnsafeMutableRawBufferPointer(buffer), type: STUNMessageType(method, .request), transactionID: id)

@@ -28,7 +28,7 @@ public struct RelayQuotas: Equatable, Sendable {
 }
 
 /// Counts allocations over all event loops of a node, in total, per tenant and per user, and holds the buckets of their
-/// bandwidth. Who holds no allocation leaves nothing here.
+/// bandwidth. Who holds no allocation leaves nothing here but a bucket, until it is full again.
 public struct AllocationQuota: Sendable {
     private struct Holder {
         var count = 0
@@ -73,8 +73,20 @@ public struct AllocationQuota: Sendable {
         guard let holder = byUser[user], let tenant = byTenant[user.tenant] else {
             preconditionFailure("released an allocation that was not reserved")
         }
-        byUser[user] = holder.count > 1 ? Holder(count: holder.count - 1, bucket: holder.bucket) : nil
-        byTenant[user.tenant] = tenant.count > 1 ? Holder(count: tenant.count - 1, bucket: tenant.bucket) : nil
+        byUser[user] = Self.without(holder)
+        byTenant[user.tenant] = Self.without(tenant)
         total -= 1
+    }
+
+    /// A bucket stays when its last allocation goes, or the next one would find another, full one.
+    private static func without(_ holder: Holder) -> Holder? {
+        holder.count > 1 || holder.bucket != nil ? Holder(count: holder.count - 1, bucket: holder.bucket) : nil
+    }
+
+    /// Forgets the buckets that are full and nobody's. Called about once a second.
+    public mutating func sweep(now: MonotonicInstant) {
+        func isOver(_ holder: Holder) -> Bool { holder.count == 0 && holder.bucket?.isFull(now: now) != false }
+        if quotas.maxBytesPerSecondPerUser > 0 { byUser = byUser.filter { !isOver($0.value) } }
+        if quotas.maxBytesPerSecondPerTenant > 0 { byTenant = byTenant.filter { !isOver($0.value) } }
     }
 }

@@ -1,4 +1,4 @@
-import Base
+public import Base
 
 /// The buckets that an allocation's traffic goes against: its user's, its tenant's, the node's, as far as they are limited.
 public final class BandwidthLimits: Sendable {
@@ -32,7 +32,7 @@ public struct BandwidthCredit: Sendable {
     private var byteCount = 0
     /// While the buckets are empty nobody asks them.
     private var emptyUntil = MonotonicInstant(nanoseconds: 0)
-    private let limits: BandwidthLimits?
+    public let limits: BandwidthLimits?
 
     /// - Parameter limits: nil for none.
     public init(_ limits: BandwidthLimits? = nil) { self.limits = limits }
@@ -47,6 +47,13 @@ public struct BandwidthCredit: Sendable {
             return true
         }
         return draw(count, now: now)
+    }
+
+    /// The same for bytes that can wait, at most `TokenBucket.minBurstByteCount`.
+    ///
+    /// - Returns: nil if they may be relayed now, and are counted; else after how long to ask again.
+    public mutating func delay(for count: Int, now: MonotonicInstant) -> Duration? {
+        spend(count, now: now) ? nil : max(.milliseconds(1), emptyUntil - now)
     }
 
     @inline(never)

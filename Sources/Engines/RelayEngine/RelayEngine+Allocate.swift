@@ -88,8 +88,10 @@ extension RelayEngine {
     private func tcpWish(
         _ message: borrowing STUNMessage, _ tuple: FiveTuple
     ) throws(STUNErrorCode) -> AllocationWish {
+        guard configuration.allowsTCPAllocations else { throw .unsupportedTransport }
         guard tuple.transport.isStream, message.attribute(.evenPort) == nil, message.attribute(.dontFragment) == nil,
-            message.attribute(.reservationToken) == nil, message.attribute(.additionalAddressFamily) == nil
+            message.attribute(.reservationToken) == nil, message.attribute(.additionalAddressFamily) == nil,
+            message.attribute(.formerAdditionalAddressFamily) == nil
         else { throw .badRequest }
         var wish = AllocationWish()
         wish.transport = .tcp

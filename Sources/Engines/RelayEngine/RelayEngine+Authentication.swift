@@ -94,6 +94,9 @@ extension RelayEngine {
             return authenticate(message, accessToken: token, realm, id, integrity, wallTime: wallTime)
         }
         if let id, isHolder(of: id, message, algorithm) {
+            if let end = allocations[id].identity.endsAt, end + Self.tokenLeeway <= wallTime {
+                return .refused(.unauthenticated)
+            }
             // Credentials may end while the allocation goes on: a call does not break because it is long.
             guard message.hasValidIntegrity(allocations[id].identity.key) else { return .refused(.unauthenticated) }
             return .identity(allocations[id].identity.authenticating(with: integrity, at: wallTime))
@@ -240,6 +243,13 @@ extension RelayEngine {
         _ query: AuthorizationQuery, _ answer: AuthorizationAnswer, now: MonotonicInstant, wallTime: WallTime
     ) {
         authorizations.learn(query, answer, now: now, wallTime: wallTime)
+    }
+
+    /// Removes an allocation that came from another event loop, if its user was revoked while it was on its way.
+    public mutating func closeIfRevoked(_ id: AllocationID, now: MonotonicInstant, wallTime: WallTime) -> Closed? {
+        let openedAt = wallTime + .nanoseconds(-(now - allocations[id].openedAt).nanoseconds)
+        guard revocations.covers(allocations[id].identity.user, madeAt: openedAt) else { return nil }
+        return close(id, .revoked, now: now)
     }
 
     /// Takes back credentials, and removes the allocations that were made before.

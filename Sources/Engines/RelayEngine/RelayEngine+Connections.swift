@@ -70,6 +70,9 @@ extension RelayEngine {
     /// How long a peer may take to answer (RFC 6062 section 5.2), and a client to bind a connection (sections 5.2 and 5.3).
     public static let connectionTimeout = Duration.seconds(30)
 
+    /// What an allocation's traffic goes against; nil where nothing is limited.
+    public func bandwidthLimits(of id: AllocationID) -> BandwidthLimits? { allocations[id].credit.limits }
+
     // MARK: Connect
 
     mutating func connect(

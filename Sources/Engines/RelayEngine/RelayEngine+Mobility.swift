@@ -33,6 +33,10 @@ extension RelayEngine {
         }
         guard allocations[id].expiresAt > now else { return fail(.allocationMismatch, answer) }
         guard identity.isOwner(of: allocations[id].identity) else { return fail(.wrongCredentials, answer) }
+        // A token names nobody: elsewhere it has to be the very one that the allocation was last renewed with.
+        guard identity.proof != .accessToken || identity.key == allocations[id].identity.key else {
+            return fail(.wrongCredentials, answer)
+        }
         allocations[id].renew(identity)
         if message.number(.lifetime) == 0 { return delete(message, answer, id, now: now) }
         let isThere = allocations[id].tuple == answer.tuple || allocations[id].nextTuple == answer.tuple

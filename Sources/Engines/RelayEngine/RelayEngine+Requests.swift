@@ -55,7 +55,8 @@ extension RelayEngine {
         case .identity(let found): identity = found
         case .refused(let code): return challenge(code, answer, isKnown: id != nil, now: now)
         case .ask(let query):
-            guard id != nil || limiter.allows(tuple.client.ip, now: now) else { return silence(.rateLimited) }
+            // Who asks about a user that nothing knows is a stranger, whatever allocation it holds.
+            guard limiter.allows(tuple.client.ip, now: now) else { return silence(.rateLimited) }
             return .ask(query)
         }
         answer.integrity = (identity.integrity, identity.key)

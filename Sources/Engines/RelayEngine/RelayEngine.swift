@@ -1,4 +1,5 @@
 public import Base
+import Crypto
 public import STUN
 
 /// STUN and TURN as a server decides it (RFC 8489, RFC 8656), for one event loop: allocations, permissions, channels,
@@ -32,6 +33,8 @@ public struct RelayEngine: ~Copyable {
         public var unauthenticatedAnswersBurst: Int
         /// Whether clients may take their allocations to other 5-tuples (RFC 8016).
         public var allowsMobility = true
+        /// Whether clients over TCP and TLS may have TCP allocations (RFC 6062).
+        public var allowsTCPAllocations = true
         /// Of this process, 32 bytes; all its event loops share it, so that a mobility ticket counts on each.
         public var ticketKey: [UInt8]
         /// Where new clients are sent while the node drains, at most one of each family.
@@ -99,7 +102,9 @@ public struct RelayEngine: ~Copyable {
         revocations = CredentialRevocations(maxCount: configuration.maxRevocations)
         limiter = SourceRateLimiter(
             perSecond: configuration.unauthenticatedAnswersPerSecond, burst: configuration.unauthenticatedAnswersBurst)
-        indications = configuration.nonceSecret.prefix(8).reduce(0) { $0 << 8 | UInt64($1) }
+        // Nothing of the secret itself leaves the process, and no two loops begin alike.
+        indications = HMAC.sha256(key: configuration.nonceSecret, Array("indications".utf8) + [loopIndex])
+            .prefix(8).reduce(0) { $0 << 8 | UInt64($1) }
     }
 
     public var allocationCount: Int { allocations.count }

@@ -40,7 +40,7 @@ public struct RelayStatistics: Sendable {
         .tryAlternate, .badRequest, .unauthenticated, .forbidden, .mobilityForbidden, .unknownAttribute,
         .allocationMismatch, .staleNonce, .addressFamilyNotSupported, .wrongCredentials, .unsupportedTransport,
         .peerAddressFamilyMismatch, .connectionAlreadyExists, .connectionTimeoutOrFailure, .allocationQuotaReached,
-        .insufficientCapacity,
+        .serverError, .insufficientCapacity,
     ]
 
     /// What was relayed, by the client's transport.

@@ -48,6 +48,8 @@ public final class TokenBucket: Sendable {
         }
     }
 
+    func isFull(now: MonotonicInstant) -> Bool { fullAt.load(ordering: .relaxed) <= now.nanoseconds }
+
     /// Puts back what was taken in vain.
     func giveBack(_ count: Int) {
         _ = fullAt.subtract(Self.duration(of: count, bytesPerSecond), ordering: .relaxed)

@@ -61,9 +61,10 @@ extension ByteStream {
         var sealedRounds = 0
         while true {
             if let failure = failure ?? session.failure { throw failure }
+            if takeInterruption() { return true }
             if session.isEnded || hasReceivedEnd { return false }
-            // What the protocol itself is answered with; a sender has at most 64 KiB of its own waiting.
-            if outbound.count - outboundSent > 256 * 1024 {
+            // What the protocol itself is answered with, besides what a sender may have waiting, which records make larger.
+            if outbound.count - outboundSent > 256 * 1024 + maxPostedBytes * 2 {
                 let error = StreamError.tls("the peer does not read what it makes this side answer")
                 failure = error
                 throw error

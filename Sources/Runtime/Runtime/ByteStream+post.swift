@@ -15,6 +15,7 @@ extension ByteStream {
     public func post(_ bytes: UnsafeRawBufferPointer, maxUnsentBytes: Int) -> Bool {
         loop.preconditionOnLoop()
         precondition(!writer.isWaiting, "two tasks use one direction of a stream")
+        maxPostedBytes = max(maxPostedBytes, maxUnsentBytes)
         guard failure == nil, sendFailure == nil else { return false }
         let unsent = unsentByteCount
         if unsent > 0, unsent + bytes.count > min(maxUnsentBytes, Self.postedBytes) {

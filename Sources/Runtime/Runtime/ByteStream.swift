@@ -42,6 +42,10 @@ public final class ByteStream: DescriptorHandler, @unchecked Sendable {
     var outboundSent = 0
     /// The loop flushes what was posted at the end of its iteration.
     var isToBeFlushed = false
+    /// The most that `post` was allowed to leave waiting.
+    var maxPostedBytes = 0
+    /// `receive` is to return, whatever has come.
+    private var isInterrupted = false
     /// The peer's first bytes came with the end of its handshake.
     var hasUnseenInbound = false
 
@@ -88,8 +92,21 @@ public final class ByteStream: DescriptorHandler, @unchecked Sendable {
         // Every idle connection waits here: what is kept over the wait is memory of each of them.
         while true {
             if let isMore = try receiveNow() { return isMore }
+            if takeInterruption() { return true }
             await withUnsafeContinuation { reader.wait($0) }
         }
+    }
+
+    /// Has `receive` return at once, if it waits, or the next time that it would: true, whether there are bytes or not.
+    public func interruptReceive() {
+        loop.preconditionOnLoop()
+        isInterrupted = true
+        reader.wake()
+    }
+
+    func takeInterruption() -> Bool {
+        defer { isInterrupted = false }
+        return isInterrupted
     }
 
     /// Returns nil when there is nothing yet.

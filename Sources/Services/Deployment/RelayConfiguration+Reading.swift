@@ -55,6 +55,7 @@ extension RelayService.Configuration {
         section.read("external_addresses", &externalAddresses, "an IP address", maxCount: 2) { IPAddress($0) }
         section.read("alternate_servers", &alternateServers, maxCount: 2)
         section.read("alternate_domain", &alternateDomain)
+        section.read("allow_peer_connections", &allowPeerConnections)
         section.read("allow_mobility", &allowMobility)
         section.read("nat_discovery", &natDiscovery)
         section.read("public_host", &publicHost)

@@ -47,6 +47,8 @@ package final class AuthorizationHook: Sendable {
     static let maxAnswerBytes = 16_384
     /// Who waits for an answer; more are told that there is none.
     static let maxWaiters = 4096
+    /// One question may not take the places of the others.
+    private static let maxWaitersPerQuestion = 64
 
     private let configuration: Configuration
     private let url: String
@@ -97,6 +99,7 @@ package final class AuthorizationHook: Sendable {
             let isAsked = state.waiting[query] != nil
             let (total, own) = (state.waiting.count, state.asking[prefix, default: 0])
             guard state.waiterCount < Self.maxWaiters,
+                state.waiting[query, default: []].count < Self.maxWaitersPerQuestion,
                 isAsked || total < configuration.maxRequests && own < max(1, configuration.maxRequests / 8)
             else { return .refuse }
             if !isAsked { state.asking[prefix] = own + 1 }

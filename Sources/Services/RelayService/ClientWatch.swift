@@ -3,7 +3,7 @@ import RelayEngine
 import Runtime
 
 /// Ends a client's connection when its handshake takes too long, when it does not authenticate, or when it has had no allocation for as
-/// long and says nothing.
+/// long, whatever it says meanwhile.
 ///
 /// Used on the loop alone.
 final class ClientWatch {
@@ -14,7 +14,8 @@ final class ClientWatch {
     private var close: (() -> Void)?
     private var isHandshaking: Bool
     private var isKnown = false
-    private var lastMessage: MonotonicInstant
+    /// When it was last seen with an allocation.
+    private var lastInUse: MonotonicInstant
     private var timer: TimerID?
 
     /// - Parameter handshakePatience: nil for a connection that begins without a handshake.
@@ -27,7 +28,7 @@ final class ClientWatch {
         self.patience = patience
         self.close = close
         isHandshaking = handshakePatience != nil
-        lastMessage = relayLoop.loop.now
+        lastInUse = relayLoop.loop.now
         arm(after: handshakePatience ?? patience)
     }
 
@@ -42,9 +43,9 @@ final class ClientWatch {
     ///
     /// - Returns: whether it has authenticated by that, for the first time.
     func heard() -> Bool {
-        lastMessage = relayLoop.loop.now
         guard !isKnown, relayLoop.isInUse(tuple) else { return false }
         isKnown = true
+        lastInUse = relayLoop.loop.now
         return true
     }
 
@@ -61,8 +62,11 @@ final class ClientWatch {
 
     private func look() {
         timer = nil
-        if !isHandshaking, relayLoop.isInUse(tuple) { return arm(after: patience) }
-        let left = lastMessage + patience - relayLoop.loop.now
+        if !isHandshaking, relayLoop.isInUse(tuple) {
+            lastInUse = relayLoop.loop.now
+            return arm(after: patience)
+        }
+        let left = lastInUse + patience - relayLoop.loop.now
         if isKnown, left > .zero { return arm(after: left) }
         let close = close
         self.close = nil

@@ -1,3 +1,4 @@
+import RelayEngine
 import Runtime
 
 /// A client's data connection and the peer connection that it is bound to (RFC 6062 section 5.4): bytes pass as they are, each side no
@@ -5,6 +6,9 @@ import Runtime
 ///
 /// `@unchecked Sendable`: used on `loop`'s thread alone.
 final class DataPipe: @unchecked Sendable {
+    /// What is taken at once, and waits together where the bandwidth is used up.
+    private static let maxPieceBytes = 32 * 1024
+
     let loop: EventLoop
     private let connection: PeerConnection
     private let client: ByteStream
@@ -37,10 +41,12 @@ final class DataPipe: @unchecked Sendable {
         do {
             // The answer that told the client.
             try await destination.flushPosted()
+            var credit = BandwidthCredit(connection.limits)
             // What the client has sent behind its request is here already.
             while true {
                 if source.inbound.isEmpty, try await !source.receive() { break }
-                let bytes = source.inbound.take(source.inbound.count)
+                let bytes = source.inbound.take(min(source.inbound.count, Self.maxPieceBytes))
+                while let delay = credit.delay(for: bytes.count, now: loop.now) { try await loop.sleep(for: delay) }
                 try await destination.send(bytes)
                 count(bytes.count)
             }

@@ -23,6 +23,8 @@ final class PeerConnection: Sendable {
     let allocation: AllocationID
     /// Of the allocation's client.
     let transport: FiveTuple.Transport
+    /// What the allocation may relay.
+    let limits: BandwidthLimits?
     private let home: RelayLoop
     private let bytesToPeer = Atomic<UInt64>(0)
     private let bytesToClient = Atomic<UInt64>(0)
@@ -31,8 +33,9 @@ final class PeerConnection: Sendable {
     /// - Parameter home: has the allocation.
     init(
         _ connection: consuming OwnedDescriptor, id: UInt32, peer: SocketAddress, owner: ConnectionOwner,
-        of allocation: AllocationID, over transport: FiveTuple.Transport, on home: RelayLoop
+        of allocation: AllocationID, over transport: FiveTuple.Transport, limits: BandwidthLimits?, on home: RelayLoop
     ) {
+        self.limits = limits
         self.transport = transport
         self.id = id
         self.peer = peer
@@ -123,8 +126,7 @@ final class WaitingConnections: Sendable {
     /// Gives the connection an id that none of those that wait has.
     func add(
         _ connection: consuming OwnedDescriptor, peer: SocketAddress, owner: ConnectionOwner,
-        of allocation: AllocationID,
-        over transport: FiveTuple.Transport, on home: RelayLoop
+        of allocation: AllocationID, over transport: FiveTuple.Transport, limits: BandwidthLimits?, on home: RelayLoop
     ) -> PeerConnection {
         let id = waiting.withLock { waiting in
             var id = UInt32.random(in: 1...UInt32.max)
@@ -132,7 +134,7 @@ final class WaitingConnections: Sendable {
             return id
         }
         let added = PeerConnection(
-            connection, id: id, peer: peer, owner: owner, of: allocation, over: transport, on: home)
+            connection, id: id, peer: peer, owner: owner, of: allocation, over: transport, limits: limits, on: home)
         waiting.withLock { $0[id] = added }
         return added
     }

@@ -25,6 +25,13 @@ extension RelayService {
             guard let body = try? JSONValue.parse(text) else {
                 throw ProblemDetails(status: 400, detail: "Send a JSON object.")
             }
+            for (name, isRight) in [
+                ("session", body["session"]?.string != nil), ("tenant", body["tenant"]?.string != nil),
+                ("user", body["user"]?.string != nil), ("revoke", body["revoke"]?.bool != nil),
+            ] where body[name] != nil && !isRight {
+                throw ProblemDetails(
+                    status: 400, detail: "\(name) has to be \(name == "revoke" ? "true or false" : "a text").")
+            }
             let ended: Int
             if let text = body["session"]?.string {
                 guard let name = RelaySession.Name(text) else {

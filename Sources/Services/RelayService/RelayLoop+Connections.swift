@@ -48,7 +48,8 @@ extension RelayLoop {
         over transport: FiveTuple.Transport
     ) -> UInt32 {
         let added = shared.connections.add(
-            connection, peer: peer, owner: owner, of: id, over: transport, on: self)
+            connection, peer: peer, owner: owner, of: id, over: transport,
+            limits: engine.bandwidthLimits(of: id), on: self)
         relays[id]?.connections[peer] = added
         loop.schedule(after: RelayEngine.connectionTimeout) { [self] in
             guard added.isWaiting else { return }
@@ -62,6 +63,8 @@ extension RelayLoop {
     func connectionEnded(_ connection: PeerConnection) {
         shared.connections.remove(connection)
         let id = connection.allocation
+        // Its timer and its end may both tell; the next one with this peer is another.
+        guard !engine.holds(id) || relays[id]?.connections[connection.peer] === connection else { return }
         engine.carried(connection.takeBytes(), for: id, over: connection.transport)
         engine.connectionEnded(id, with: connection.peer)
         if engine.holds(id) { relays[id]?.connections[connection.peer] = nil }
@@ -105,7 +108,8 @@ extension RelayLoop {
     }
 
     private func join(_ pending: PendingBinding) -> DataPipe? {
-        guard let stream = streams[pending.tuple]?.stream,
+        // Not one to which an allocation of the client is on its way.
+        guard arrivals[pending.tuple] == nil, let stream = streams[pending.tuple]?.stream,
             let connection = shared.connections.claim(pending.connectionID, owner: pending.owner),
             let descriptor = connection.take()
         else { return nil }

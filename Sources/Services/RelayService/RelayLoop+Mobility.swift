@@ -72,7 +72,15 @@ extension RelayLoop {
         let relay = RelaySockets()
         for socket in sockets.take() { adopt(socket, into: relay) }
         place(relay, id, mobilityNumber: number)
-        for var message in held { message.withUnsafeMutableBytes { receive($0, from: tuple) } }
+        if let revoked = engine.closeIfRevoked(id, now: loop.now, wallTime: WallClock.now()) {
+            close(revoked)
+        } else if hasEnded {
+            for closed in engine.closeAll(now: loop.now) { close(closed) }
+        } else if !isConnected(tuple) {
+            clientGone(tuple)
+        } else {
+            for var message in held { message.withUnsafeMutableBytes { receive($0, from: tuple) } }
+        }
     }
 
     private func forget(_ tuple: FiveTuple) { arrivals[tuple] = nil }

@@ -40,12 +40,9 @@ extension RelayLoop {
 
     /// The client's handshake is complete: the name that it asked for may have a realm of its own.
     func isSecured(_ connection: RelayStreamConnection) {
-        let former = connection.tuple
+        // A realm is no part of what a 5-tuple is known by.
         connection.tuple.realm = realmChoice.realm(
-            of: .tls, listener: former.listener, serverName: connection.stream.requestedServerName)
-        guard connection.tuple != former else { return }
-        streams[former] = nil
-        streams[connection.tuple] = connection
+            of: .tls, listener: connection.tuple.listener, serverName: connection.stream.requestedServerName)
     }
 
     private func end(_ connection: RelayStreamConnection) {
@@ -78,14 +75,16 @@ extension RelayLoop {
 
     // MARK: - Clients
 
-    /// Whether an allocation belongs to the client.
-    func isInUse(_ tuple: FiveTuple) -> Bool { engine.hasAllocation(of: tuple, now: loop.now) }
+    /// Whether an allocation belongs to the client, or is to come here with it.
+    func isInUse(_ tuple: FiveTuple) -> Bool {
+        engine.hasAllocation(of: tuple, now: loop.now) || arrivals[tuple] != nil
+    }
 
-    /// Whether the client's connection stands; over UDP there is none.
+    /// Whether the client's connection stands, for messages; over UDP there is none.
     func isConnected(_ tuple: FiveTuple) -> Bool {
         switch tuple.transport {
         case .udp: true
-        case .tcp, .tls: streams[tuple] != nil
+        case .tcp, .tls: streams[tuple].map { !$0.isCarrying } ?? false
         case .dtls: Int(tuple.listener) < dtlsFronts.count && dtlsFronts[Int(tuple.listener)].isConnected(tuple.client)
         }
     }
@@ -93,6 +92,11 @@ extension RelayLoop {
     /// The client's connection has ended: its allocation ends with it, unless it may move (RFC 8656 section 3.1, RFC 8016).
     func clientGone(_ tuple: FiveTuple) {
         if let closed = engine.disconnect(tuple, now: loop.now) { close(closed) }
+        // An allocation that was to come to this 5-tuple does not: the next connection with it may be another client's.
+        if let arrival = arrivals.removeValue(forKey: tuple) {
+            let former = arrival.former
+            former.loop.execute { former.clientGone(tuple) }
+        }
     }
 
     /// Sends to a client over its connection.

@@ -126,7 +126,10 @@ final class RelayLoop: @unchecked Sendable {
     private func tick() {
         for closed in engine.expire(now: loop.now) { close(closed) }
         forgetArrivals()
-        shared.expireReservations(now: loop.now)
+        if index == 0 {
+            shared.expireReservations(now: loop.now)
+            shared.withQuota { [now = loop.now] in $0.sweep(now: now) }
+        }
         countConnectionBytes()
         carryStatistics()
         timer = loop.schedule(after: .seconds(1)) { [self] in tick() }
@@ -147,6 +150,7 @@ final class RelayLoop: @unchecked Sendable {
 
     private func end() {
         hasEnded = true
+        arrivals = [:]
         for front in dtlsFronts { front.close() }
         dtlsFronts = []
         if let timer { loop.cancel(timer) }

@@ -16,7 +16,7 @@ extension RelayService {
         package var maxUnauthenticatedConnectionsPerPrefix = 256
         /// From the beginning of a handshake to its end.
         package var handshakeTimeoutMs: Int64 = 10_000
-        /// How long a connection may be without an allocation: from its beginning, and after its client has said something.
+        /// How long a connection may be without an allocation: from its beginning, and after its last one ended.
         package var unauthenticatedTimeoutMs: Int64 = 30_000
         /// What may wait for a client that reads too slowly. Beyond, what peers send it is dropped; an answer ends the connection.
         package var connectionQueueBytes = 256 << 10
@@ -81,6 +81,8 @@ extension RelayService {
         /// Channel numbers from 0x5000 to 0x7FFF may be bound, which RFC 8656 took away from RFC 5766: for older clients,
         /// among them coturn's test client before 4.16.
         package var allowRFC5766ChannelNumbers = false
+        /// Clients over TCP and TLS may have TCP allocations (RFC 6062); else 442.
+        package var allowPeerConnections = true
         /// Clients may take their allocations to other addresses (RFC 8016).
         package var allowMobility = true
         /// Where new clients are sent while the node drains, one of a family (300 Try Alternate); without one they get 508.

@@ -303,6 +303,7 @@ extension RelayService.Configuration {
         engine.credentialLifetimeSeconds = credentialLifetimeSeconds
         engine.maxConnectionsPerAllocation = maxConnectionsPerAllocation
         engine.allowsMobility = allowMobility
+        engine.allowsTCPAllocations = allowPeerConnections
         engine.alternateServers = alternateServers
         engine.alternateDomain = alternateDomain
         return engine

@@ -20,6 +20,8 @@ final class RelayStreamConnection: @unchecked Sendable {
     private var watch: ClientWatch?
     /// The client has bound this connection to one with a peer.
     private var pipe: DataPipe?
+    /// Whether the stream is the client's data connection, with its answer behind it.
+    private(set) var isCarrying = false
     /// Whether the client has authenticated.
     private(set) var isKnown = false
 
@@ -44,13 +46,16 @@ final class RelayStreamConnection: @unchecked Sendable {
                 relayLoop.isSecured(self)
                 watch.handshakeIsComplete(tuple)
             }
-            while try await stream.receive() {
-                try relayLoop.loop.gatherDatagrams { try handMessages(watch) }
-                if let pipe { return await pipe.run() }
-                if stream.isClosed { return }
+            while pipe == nil, try await stream.receive() {
+                if pipe == nil { try relayLoop.loop.gatherDatagrams { try handMessages(watch) } }
+                if stream.isClosed { break }
             }
         } catch {
             relayLoop.streamFailed(self, error)
+        }
+        if let pipe {
+            isCarrying = true
+            await pipe.run()
         }
     }
 
@@ -72,9 +77,11 @@ final class RelayStreamConnection: @unchecked Sendable {
         relayLoop.streamIsKnown(self)
     }
 
-    /// From the next byte on the stream is the client's data connection (RFC 6062 section 5.4).
+    /// From the next byte on the stream is the client's data connection (RFC 6062 section 5.4). The answer that says so still leaves.
     func carries(_ pipe: DataPipe) {
         self.pipe = pipe
+        // The request may have been answered while nobody reads.
+        stream.interruptReceive()
         watch?.cancel()
         becomeKnown()
     }
@@ -94,5 +101,9 @@ final class RelayStreamConnection: @unchecked Sendable {
     /// Sends a whole message, or none of it.
     ///
     /// - Returns: false when the client does not read what it is sent, or is gone.
-    func send(_ message: UnsafeRawBufferPointer) -> Bool { stream.post(message, maxUnsentBytes: limits.queueBytes) }
+    func send(_ message: UnsafeRawBufferPointer) -> Bool {
+        // Between the peer's bytes there is no place for a message.
+        guard !isCarrying else { return true }
+        return stream.post(message, maxUnsentBytes: limits.queueBytes)
+    }
 }
