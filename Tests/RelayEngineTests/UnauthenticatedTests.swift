@@ -119,6 +119,23 @@ import Testing
         }
         #expect(harness.engine.allocationCount == 1)
     }
+
+    @Test func whoForgesAHoldersAddressGetsFewAnswersToIt() throws {
+        let harness = RelayHarness()
+        let client = RelayHarness.Client()
+        #expect(try #require(harness.allocate(as: client)).isSuccess)
+        func challenges() -> Int {
+            (0..<100).count { _ in
+                harness.answer(
+                    RelayHarness.message(STUNMessageType(.refresh, .request), harness.newTransaction()) { _ in }) != nil
+            }
+        }
+        #expect(challenges() == 10)
+        harness.now = harness.now + .milliseconds(300)
+        #expect(challenges() == 3)
+        // The client itself is served meanwhile.
+        #expect(try #require(harness.ask(.refresh, as: client)).isSuccess)
+    }
 }
 
 struct SplitMix: RandomNumberGenerator {

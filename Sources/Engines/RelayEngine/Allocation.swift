@@ -48,6 +48,7 @@ struct Allocation: ~Copyable, Sendable {
     let mobilityNumber: UInt64
     /// Families whose relayed transport address is still there.
     private(set) var livePorts: AllocatedPorts
+    private var challengedUntil = MonotonicInstant(nanoseconds: 0)
     let openedAt: MonotonicInstant
 
     init(
@@ -91,6 +92,14 @@ struct Allocation: ~Copyable, Sendable {
             return channels[index].expiresAt > now ? channels[index] : nil
         }
         return nil
+    }
+
+    /// Whether a request that was not authenticated is answered: ten times a second, and as often at once.
+    mutating func mayBeChallenged(now: MonotonicInstant) -> Bool {
+        let next = max(challengedUntil, now) + .milliseconds(100)
+        guard next <= now + .seconds(1) else { return false }
+        challengedUntil = next
+        return true
     }
 
     /// Forgets what has expired, and says how many permissions there are.

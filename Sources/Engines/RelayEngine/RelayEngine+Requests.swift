@@ -53,7 +53,7 @@ extension RelayEngine {
         let identity: Identity
         switch authenticate(message, tuple, id, now: now, wallTime: wallTime) {
         case .identity(let found): identity = found
-        case .refused(let code): return challenge(code, answer, isKnown: id != nil, now: now)
+        case .refused(let code): return challenge(code, answer, id, now: now)
         case .ask(let query):
             // Who asks about a user that nothing knows is a stranger, whatever allocation it holds.
             guard limiter.allows(tuple.client.ip, now: now) else { return silence(.rateLimited) }
@@ -93,12 +93,16 @@ extension RelayEngine {
         }
     }
 
-    /// Refuses what was not authenticated. A client that holds an allocation is known; others get a bounded rate of answers.
+    /// Refuses what was not authenticated, at a bounded rate. A client that holds an allocation has one of its own, which strangers of its
+    /// prefix do not use up: its address may be forged, but it needs few such answers.
     private mutating func challenge(
-        _ code: STUNErrorCode, _ answer: Answer, isKnown: Bool, now: MonotonicInstant
+        _ code: STUNErrorCode, _ answer: Answer, _ id: AllocationID?, now: MonotonicInstant
     ) -> RequestOutcome {
-        let client = answer.tuple.client
-        guard isKnown || limiter.allows(client.ip, now: now) else { return silence(.rateLimited) }
+        let mayAnswer =
+            if let id { allocations[id].mayBeChallenged(now: now) } else {
+                limiter.allows(answer.tuple.client.ip, now: now)
+            }
+        guard mayAnswer else { return silence(.rateLimited) }
         guard code == .unauthenticated || code == .staleNonce else { return fail(code, answer) }
         statistics.error(code, over: answer.tuple.transport)
         return .respond(answer.refuse(code) { appendChallenge(to: &$0, for: answer.tuple, now: now) })
