@@ -43,9 +43,12 @@ enum Tool {
         return output
     }
 
-    static func read(file path: String) throws -> [UInt8] {
+    static func read(file path: String) throws -> [UInt8] { try #require(contents(of: path), "\(path) is missing") }
+
+    /// Nil where there is no such file: of a process that ended meanwhile, for one.
+    static func contents(of path: String) -> [UInt8]? {
         let file = open(path, O_RDONLY | O_CLOEXEC)
-        try #require(file >= 0, "\(path) is missing")
+        guard file >= 0 else { return nil }
         defer { close(file) }
         var content: [UInt8] = []
         var buffer = [UInt8](repeating: 0, count: 65_536)

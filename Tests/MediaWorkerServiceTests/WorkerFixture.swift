@@ -97,7 +97,7 @@ func children(named name: String = "media-worker") throws -> [pid_t] {
         let number = withUnsafePointer(to: &entry.pointee.d_name) { pointer in
             pointer.withMemoryRebound(to: CChar.self, capacity: 256) { pid_t(String(cString: $0)) }
         }
-        guard let number, let status = try? Tool.read(file: "/proc/\(number)/stat") else { continue }
+        guard let number, let status = Tool.contents(of: "/proc/\(number)/stat") else { continue }
         let text = String(decoding: status, as: UTF8.self)
         guard text.contains("(\(name))"), let end = text.lastIndex(of: ")") else { continue }
         let fields = text[text.index(end, offsetBy: 2)...].split(separator: " ")
